@@ -77,7 +77,8 @@ class Grid:
     @cached_property
     def inverse(self) -> NDArray[np.float64]:
         """Matrix (4, 4) from RAS+ mm to voxel indices."""
-        return np.linalg.inv(self.affine)
+        inverse: NDArray[np.float64] = np.linalg.inv(self.affine)
+        return inverse
 
     @cached_property
     def directions(self) -> NDArray[np.float64]:
@@ -114,7 +115,9 @@ class Grid:
     @cached_property
     def tilt_deg(self) -> float:
         """Largest angle in degrees between an array axis and its nearest world axis."""
-        return float(np.degrees(np.arccos(np.clip(np.abs(self.directions).max(axis=0), 0, 1))).max())
+        return float(
+            np.degrees(np.arccos(np.clip(np.abs(self.directions).max(axis=0), 0, 1))).max()
+        )
 
     @cached_property
     def shear_deg(self) -> float:
@@ -141,7 +144,7 @@ class Grid:
         return self.to_world(list(itertools.product(*ends)))
 
     def difference_mm(self, other: Grid) -> float:
-        """How far apart two grids are: the largest corner displacement in mm, inf if shapes differ."""
+        """Largest displacement of a corner voxel in mm; inf if the shapes differ."""
         if self.shape != other.shape:
             return float("inf")
         return float(np.linalg.norm(self.corners_mm - other.corners_mm, axis=1).max())
@@ -159,7 +162,7 @@ class Grid:
         return Grid((shape[0], shape[1], shape[2]), affine)
 
     def clip(self, low: ArrayLike, high: ArrayLike) -> Region | None:
-        """The box of voxels between two index corners (inclusive), cut to the grid; None if empty."""
+        """The box of voxels between two index corners, inclusive, cut to the grid; None if empty."""
         start = np.maximum(np.floor(np.asarray(low, float)).astype(int), 0)
         stop = np.minimum(np.ceil(np.asarray(high, float)).astype(int) + 1, self.shape)
         if (stop <= start).any():
