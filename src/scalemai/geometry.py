@@ -77,8 +77,7 @@ class Grid:
     @cached_property
     def inverse(self) -> NDArray[np.float64]:
         """Matrix (4, 4) from RAS+ mm to voxel indices."""
-        inverse: NDArray[np.float64] = np.linalg.inv(self.affine)
-        return inverse
+        return np.linalg.inv(self.affine).astype(np.float64)
 
     @cached_property
     def directions(self) -> NDArray[np.float64]:
@@ -162,7 +161,7 @@ class Grid:
         return Grid((shape[0], shape[1], shape[2]), affine)
 
     def clip(self, low: ArrayLike, high: ArrayLike) -> Region | None:
-        """The box of voxels between two index corners, inclusive, cut to the grid; None if empty."""
+        """The box between two index corners, inclusive, cut to the grid; None if empty."""
         start = np.maximum(np.floor(np.asarray(low, float)).astype(int), 0)
         stop = np.minimum(np.ceil(np.asarray(high, float)).astype(int) + 1, self.shape)
         if (stop <= start).any():

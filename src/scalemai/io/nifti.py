@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
@@ -39,7 +39,8 @@ _CHUNK_BYTES = 4 << 20
 _CT_LEVEL = 2  # ISA-L level 2: within 5 % of zlib-ng's best size at 3-5 times its speed
 _MASK_LEVEL = 3
 _SPACING_DISAGREEMENT = 0.02
-_DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error)
+_ISAL_ERROR = cast(type[Exception], isal_zlib.error)  # its stub calls it an instance
+_DAMAGE = (OSError, EOFError, zlib.error, _ISAL_ERROR)
 _ENDINGS = (".nii", ".nii.gz", ".hdr", ".img")
 
 
