@@ -1,0 +1,45 @@
+"""The words of the project: structures, class maps, contrast phases and organ facts.
+
+Everything here is data in TOML files beside the code, read once on first use and checked
+as it is read. Only the standard library is imported.
+"""
+
+from scalemai.anatomy.facts import (
+    HU,
+    DoublingTime,
+    LesionKind,
+    Necrosis,
+    Organ,
+    Range,
+    Texture,
+)
+from scalemai.anatomy.labels import ClassMap, class_map, class_map_ids, read_class_map
+from scalemai.anatomy.naming import SnomedCode, Structure, canonical, structure, structures
+from scalemai.anatomy.organ_file import organ, organ_names, parse_organ, read_organ
+from scalemai.anatomy.phases import PHASES, Phase, canonical_phase
+
+__all__ = [
+    "HU",
+    "PHASES",
+    "ClassMap",
+    "DoublingTime",
+    "LesionKind",
+    "Necrosis",
+    "Organ",
+    "Phase",
+    "Range",
+    "SnomedCode",
+    "Structure",
+    "Texture",
+    "canonical",
+    "canonical_phase",
+    "class_map",
+    "class_map_ids",
+    "organ",
+    "organ_names",
+    "parse_organ",
+    "read_class_map",
+    "read_organ",
+    "structure",
+    "structures",
+]

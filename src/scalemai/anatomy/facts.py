@@ -1,0 +1,206 @@
+"""Organ facts: what an organ is made of, how it looks in CT, and what grows in it.
+
+Each number comes from a file in ``organs/`` and carries a ``source``: a publication, or
+the words "author's estimate, to be refined". A new organ is a new file.
+
+Throughout, a standard deviation is the spread *between patients* (or lesions) of a mean,
+never the noise within one image. HU are for 120 kVp and a usual abdominal dose of contrast
+medium; sources disagree by 10 to 20 HU, so work with differences to the patient's own
+parenchyma where you can.
+
+>>> organ("kidneys").kind("clear cell RCC").hu["arterial"].mean_hu
+130.0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from scalemai.anatomy.frozen import FrozenMapping
+from scalemai.anatomy.phases import Phase
+from scalemai.anatomy.spelling import squash
+from scalemai.errors import UnknownNameError
+
+__all__ = [
+    "HU",
+    "DoublingTime",
+    "Family",
+    "LesionKind",
+    "Margin",
+    "Necrosis",
+    "Organ",
+    "Range",
+    "Texture",
+]
+
+Family = Literal["solid", "hollow", "lung", "bone"]
+Margin = Literal["well-defined", "ill-defined", "lobulated"]
+
+# In every class below a source explains a number and does not make it another number, so
+# it is neither compared nor shown.
+
+
+@dataclass(frozen=True, slots=True)
+class HU:
+    """Attenuation in HU: mean, and standard deviation between patients."""
+
+    mean_hu: float
+    sd_hu: float
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A usual range, both ends included, in the unit that the field's name gives."""
+
+    low: float
+    high: float
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """Variation inside a lesion, beyond image noise.
+
+    ``sd_hu`` is its standard deviation in HU, ``scale_mm`` the distance in mm over which
+    it changes (correlation length).
+    """
+
+    sd_hu: float
+    scale_mm: float
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Necrosis:
+    """A dead core: from which diameter (mm), how often (0 to 1), and how dense.
+
+    Its attenuation does not depend on the phase, as it has no blood supply.
+    """
+
+    min_diameter_mm: float
+    probability: float
+    hu: HU
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DoublingTime:
+    """Days in which the *volume* doubles: the fast end, the typical value, the slow end."""
+
+    low_days: float
+    typical_days: float
+    high_days: float
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LesionKind:
+    """One kind of lesion in one organ.
+
+    Attributes
+    ----------
+    name, title, aliases
+        Short name, name for people, other names.
+    cystic
+        True for a fluid-filled lesion, false for a solid one.
+    weight
+        Relative frequency among the kinds of the organ when none is asked for; with
+        ``weight_source``. A choice, not an incidence.
+    hu
+        Attenuation of the viable part by phase, averaged over the lesion.
+    margin, margin_width_mm
+        Kind of border, and width in mm over which lesion turns into parenchyma.
+    irregularity
+        Shape from 0 (an ellipsoid) to 1 (as irregular as a lesion gets).
+    elongation
+        Longest through shortest axis, 1 or more.
+    texture
+        Variation inside the viable part.
+    necrosis
+        ``None`` where it does not occur.
+    doubling_time
+        Volume doubling time in days.
+    visibility
+        By phase, in words: how well it is seen, and against what.
+    """
+
+    name: str
+    title: str
+    aliases: tuple[str, ...]
+    cystic: bool
+    weight: float
+    weight_source: str = field(compare=False, repr=False)
+    hu: FrozenMapping[Phase, HU]
+    margin: Margin
+    margin_width_mm: Range
+    irregularity: Range
+    elongation: Range
+    texture: Texture
+    necrosis: Necrosis | None
+    doubling_time: DoublingTime
+    visibility: FrozenMapping[Phase, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Organ:
+    """An organ as tumor synthesis needs it.
+
+    Attributes
+    ----------
+    name, title
+        Canonical structure name of the whole organ, and its name for people. A data set
+        that does not tell sides apart has a mask of this name (KiTS: ``kidney``).
+    family
+        Which growth model applies: ``solid``, ``hollow``, ``lung``, ``bone``.
+    structures
+        Structures that together make the organ; their masks are disjoint.
+    lesion
+        Structure name of the lesion mask.
+    sites
+        From site name to the structure whose mask bounds it; empty if none are named.
+    vessels
+        Vessels and ducts in or at the organ, which growth goes along or displaces.
+    barriers
+        Neighbors that growth does not enter.
+    volume_ml
+        Usual adult volume in ml of *each* of ``structures``, wide enough for the old and
+        the ill; not valid for a structure that the scan cuts off.
+    parenchyma_hu
+        Attenuation of healthy parenchyma by phase, vessels aside.
+    kinds
+        Lesions that grow in it.
+    """
+
+    name: str
+    title: str
+    family: Family
+    structures: tuple[str, ...]
+    lesion: str
+    sites: FrozenMapping[str, str]
+    vessels: tuple[str, ...]
+    barriers: tuple[str, ...]
+    volume_ml: Range
+    parenchyma_hu: FrozenMapping[Phase, HU]
+    kinds: tuple[LesionKind, ...]
+
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """The names of the lesion kinds, in the order of the file."""
+        return tuple(kind.name for kind in self.kinds)
+
+    def kind(self, name: str) -> LesionKind:
+        """Return a lesion kind by name or alias, in any spelling.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest names, if this organ has no such kind.
+        """
+        key = squash(name)
+        for kind in self.kinds:
+            if key in map(squash, (kind.name, *kind.aliases)):
+                return kind
+        known = [spelling for kind in self.kinds for spelling in (kind.name, *kind.aliases)]
+        raise UnknownNameError(f"lesion kind of {self.name}", name, known)
