@@ -8,6 +8,7 @@ never the noise within one image. HU are for 120 kVp and a usual abdominal dose 
 medium; sources disagree by 10 to 20 HU, so work with differences to the patient's own
 parenchyma where you can.
 
+>>> from scalemai.anatomy import organ
 >>> organ("kidneys").kind("clear cell RCC").hu["arterial"].mean_hu
 130.0
 """
