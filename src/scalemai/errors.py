@@ -66,8 +66,9 @@ class ScaleMAIError(Exception):
         return " ".join(text.split())
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process boundaries; keyword-only arguments need help to be pickled.
-        return _rebuild, (type(self), self.what, self.where, self.fix)
+        # Errors cross process boundaries; keyword-only arguments need help to be pickled. The
+        # last item restores what subclasses and add_note() have put on the instance.
+        return _rebuild, (type(self), self.what, self.where, self.fix), dict(self.__dict__)
 
 
 def _rebuild(kind: type[ScaleMAIError], what: str, where: str | None, fix: str) -> ScaleMAIError:

@@ -53,6 +53,8 @@ class Grid:
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise GeometryError("the affine is not a finite 4 x 4 matrix")
+        if (affine[3] != (0, 0, 0, 1)).any():
+            raise GeometryError(f"the last row of the affine is {affine[3].tolist()}, not 0 0 0 1")
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         for axis, step in enumerate(spacing):
             if step <= 1e-6:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.errors import GeometryError
+from scalemai.errors import GeometryError, IntensityError
 from scalemai.geometry import Grid, Region
 
 __all__ = ["Mask", "Volume"]
@@ -76,12 +76,20 @@ class Volume:
         return values
 
     def to_stored(self, hu: NDArray[np.floating[Any]]) -> NDArray[Any]:
-        """Hounsfield units as stored numbers: rounded (never truncated) and clipped to the type."""
+        """Hounsfield units as stored numbers: rounded (never truncated) and clipped to the type.
+
+        Raises
+        ------
+        IntensityError
+            If a value is NaN and the stored type is an integer, which has no NaN.
+        """
         values = np.asarray(hu, dtype=np.float64)
         if not self.is_identity_scaled:
             values = (values - self.intercept) / self.slope
         kind = self.stored.dtype
         if kind.kind in "iu":
+            if np.isnan(values).any():
+                raise IntensityError(f"NaN cannot be stored as {kind}", where=self.path)
             limits = np.iinfo(kind)
             values = np.clip(np.rint(values), limits.min, limits.max)
         return values.astype(kind)

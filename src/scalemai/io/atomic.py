@@ -6,10 +6,10 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scalemai.errors import OutputError
+from scalemai.errors import OutputError, ScaleMAIError
 
 __all__ = ["atomic_folder", "atomic_path", "remove_partials"]
 
@@ -38,7 +38,8 @@ def atomic_path(final: Path) -> Iterator[Path]:
             temporary.replace(final)
             _sync(final.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason why it cannot be removed is the error under way
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -96,19 +97,30 @@ def _sync(path: Path) -> None:
 def _as_output_error(final: Path) -> Iterator[None]:
     try:
         yield
-    except OutputError:
+    except ScaleMAIError:  # some are OSErrors too; they have said what is wrong already
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            fix = "free space or choose another --out; nothing half-written was left"
-            raise OutputError("the disk is full", where=final, fix=fix) from error
-        if error.errno == errno.EDQUOT:
-            fix = "free space or ask for more quota; nothing half-written was left"
-            raise OutputError("the disk quota is used up", where=final, fix=fix) from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            fix = "choose a folder that you may write to"
-            raise OutputError("no permission to write here", where=final, fix=fix) from error
-        if isinstance(error, NotADirectoryError | FileExistsError):
-            fix = "a file stands where a folder is needed; choose another --out"
-            raise OutputError("cannot make this folder", where=final, fix=fix) from error
-        raise
+        what, fix = _explain(error)
+        raise OutputError(what, where=final, fix=fix) from error
+
+
+def _explain(error: OSError) -> tuple[str, str]:
+    """What is wrong and what to do, in words, for an error of the operating system."""
+    if error.errno == errno.ENOSPC:
+        return (
+            "the disk is full",
+            "free space or choose another --out; nothing half-written is left",
+        )
+    if error.errno in {errno.EDQUOT, errno.EFBIG}:
+        fix = "free space or ask for a larger limit; nothing half-written is left"
+        return "the disk quota or file size limit is used up", fix
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return "no permission to write here", "choose a folder that you may write to"
+    if error.errno in {errno.ENOTDIR, errno.EEXIST}:
+        fix = "a file stands where a folder is needed; choose another --out"
+        return "cannot make this folder", fix
+    if error.errno == errno.EISDIR:
+        return "is a folder", "give a file name"
+    if error.errno == errno.ENAMETOOLONG:
+        return "the name is too long for this disk", "choose a shorter name"
+    return f"cannot be written ({error.strerror or error})", "check the disk"

@@ -8,20 +8,29 @@ array that is returned, in the file's own type. Content decides, not the name: a
 from __future__ import annotations
 
 import io
-import zlib
+import math
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-import nibabel as nib
 import numpy as np
-from isal import igzip, isal_zlib
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from isal import igzip
 from numpy.typing import NDArray
 
 from scalemai.errors import GeometryError, IntensityError, UnreadableFileError
 from scalemai.geometry import Grid
 from scalemai.io.atomic import atomic_path
+from scalemai.io.nifti_header import (
+    DAMAGE,
+    PAIRED,
+    affine_source_of,
+    grid_of,
+    header_for,
+    load_header,
+    open_bytes,
+    scaling_of,
+    truncated,
+    voxel_type_of,
+)
 from scalemai.volume import Mask, Volume
 
 __all__ = [
@@ -38,9 +47,7 @@ __all__ = [
 _CHUNK_BYTES = 4 << 20
 _CT_LEVEL = 2  # ISA-L level 2: within 5 % of zlib-ng's best size at 3-5 times its speed
 _MASK_LEVEL = 3
-_SPACING_DISAGREEMENT = 0.02
-_ISAL_ERROR = cast(type[Exception], isal_zlib.error)  # its stub calls it an instance
-_DAMAGE = (OSError, EOFError, zlib.error, _ISAL_ERROR)
+_MAX_DEFLATE_RATIO = 1032  # zlib's "Technical Details": no deflate stream packs tighter than 1032:1
 _ENDINGS = (".nii", ".nii.gz", ".hdr", ".img")
 
 
@@ -60,7 +67,7 @@ def read_grid(path: Path) -> Grid:
         If it is not 3-D, spacing is zero or negative, or its two affines contradict each other.
     """
     path = Path(path)
-    return _grid(_load_header(path), path)
+    return grid_of(load_header(path), path)
 
 
 def read_volume(path: Path) -> Volume:
@@ -75,9 +82,9 @@ def read_volume(path: Path) -> Volume:
     """
     path = Path(path)
     header, stored = _read(path)
-    slope, intercept = _scaling(header)
-    metadata = {"affine_from": _affine_source(header)}
-    return Volume(stored, _grid(header, path), slope, intercept, path, metadata, header)
+    slope, intercept = scaling_of(header, path)
+    metadata = {"affine_from": affine_source_of(header)}
+    return Volume(stored, grid_of(header, path), slope, intercept, path, metadata, header)
 
 
 def read_labels(path: Path) -> tuple[NDArray[Any], Grid]:
@@ -90,11 +97,12 @@ def read_labels(path: Path) -> tuple[NDArray[Any], Grid]:
     """
     path = Path(path)
     header, stored = _read(path)
-    slope, intercept = _scaling(header)
+    slope, intercept = scaling_of(header, path)
     if stored.dtype.kind == "f" or (slope, intercept) != (1.0, 0.0):
         values = stored.astype(np.float64) * slope + intercept
         rounded = np.rint(values)
-        if not np.isfinite(values).all() or np.abs(values - rounded).max(initial=0.0) > 1e-2:
+        whole = np.isfinite(values).all() and np.abs(values).max() < 2**53
+        if not whole or np.abs(values - rounded).max() > 1e-2:
             fix = "give a label map, or threshold the probability map first"
             raise IntensityError("values are not whole numbers", where=path, fix=fix)
         stored = rounded.astype(np.int64)
@@ -104,7 +112,7 @@ def read_labels(path: Path) -> tuple[NDArray[Any], Grid]:
             f"label {low} is negative", where=path, fix="labels are 0 and above; is this the CT?"
         )
     kind = np.min_scalar_type(high)
-    return stored.astype(kind, copy=False), _grid(header, path)
+    return stored.astype(kind, copy=False), grid_of(header, path)
 
 
 def read_mask(path: Path, name: str = "") -> Mask:
@@ -114,12 +122,12 @@ def read_mask(path: Path, name: str = "") -> Mask:
     """
     path = Path(path)
     header, stored = _read(path)
-    slope, intercept = _scaling(header)
+    slope, intercept = scaling_of(header, path)
     if stored.dtype.kind in "iu" and (slope, intercept) == (1.0, 0.0):
         inside = stored > 0
     else:
         inside = stored * slope + intercept > 0.5
-    return Mask(inside, _grid(header, path), name, path)
+    return Mask(inside, grid_of(header, path), name, path)
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -130,11 +138,12 @@ def write_volume(path: Path, volume: Volume) -> None:
     OutputError
         If the file cannot be written; nothing half-written is left.
     """
-    header = _header_for(volume.grid, volume.header, volume.stored.dtype)
+    path = Path(path)
+    header = header_for(volume.grid, volume.header, volume.stored.dtype, path)
     # The standard's way to say "unscaled" varies (0, NaN, 1); keep the source's way.
-    if (volume.slope, volume.intercept) != _scaling(header):
+    if (volume.slope, volume.intercept) != scaling_of(header, path):
         header["scl_slope"], header["scl_inter"] = volume.slope, volume.intercept
-    _write(Path(path), header, volume.stored, _CT_LEVEL)
+    _write(path, header, volume.stored, _CT_LEVEL)
 
 
 def write_mask(path: Path, mask: Mask, like: Volume | None = None) -> None:
@@ -152,199 +161,53 @@ def write_labels(path: Path, labels: NDArray[Any], grid: Grid, like: Volume | No
     OutputError
         If the file cannot be written.
     """
+    path = Path(path)
     if labels.shape != grid.shape:
         raise GeometryError(f"labels {labels.shape} on a grid {grid.shape}", where=path)
     lender = like.header if like is not None and like.grid.same_as(grid) else None
-    header = _header_for(grid, lender, labels.dtype)
+    header = header_for(grid, lender, labels.dtype, path)
     header["scl_slope"], header["scl_inter"] = 1.0, 0.0
     header["cal_min"], header["cal_max"] = 0.0, 0.0
-    _write(Path(path), header, labels, _MASK_LEVEL)
-
-
-# --- headers -------------------------------------------------------------------------------
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        raw = path.open("rb")
-    except FileNotFoundError as error:
-        raise UnreadableFileError("no such file", where=path) from error
-    except IsADirectoryError as error:
-        raise UnreadableFileError("is a folder, not a NIfTI file", where=path) from error
-    except PermissionError as error:
-        fix = "ask for read permission"
-        raise UnreadableFileError("may not be read", where=path, fix=fix) from error
-    magic = raw.read(2)
-    raw.seek(0)
-    if not magic:
-        raw.close()
-        raise UnreadableFileError("is empty (0 bytes)", where=path, fix="copy the file again")
-    if magic == b"\x1f\x8b":
-        stream: BinaryIO = igzip.open(raw, "rb")
-        return stream
-    return raw
-
-
-def _load_header(path: Path) -> Any:
-    if path.suffix.lower() in {".hdr", ".img"}:
-        try:
-            return nib.load(path).header
-        except (OSError, ImageFileError, HeaderDataError) as error:
-            raise _not_nifti(path) from error
-    with _open(path) as stream:
-        return _parse_header(stream, path)
-
-
-def _parse_header(stream: BinaryIO, path: Path) -> Any:
-    try:
-        start = stream.read(540)  # NIfTI-2's header size; NIfTI-1 needs 348
-        rest = b""
-        for kind in (nib.Nifti1Header, nib.Nifti2Header):
-            if kind.may_contain_header(start):
-                offset = int(kind(start[: kind.template_dtype.itemsize], check=False)["vox_offset"])
-                rest = stream.read(max(offset - len(start), 0))
-                block = io.BytesIO(start + rest)
-                return kind.from_fileobj(block, check=False)
-    except _DAMAGE as error:
-        raise _truncated(path) from error
-    except (HeaderDataError, ValueError) as error:
-        raise _not_nifti(path) from error
-    raise _not_nifti(path)
-
-
-def _not_nifti(path: Path) -> UnreadableFileError:
-    fix = (
-        "give .nii, .nii.gz or a DICOM folder; convert .nrrd and .mha first (3D Slicer, SimpleITK)"
-    )
-    return UnreadableFileError("is not a NIfTI file", where=path, fix=fix)
-
-
-def _truncated(path: Path, found: int | None = None, expected: int | None = None) -> Exception:
-    what = "is truncated or damaged"
-    if found is not None and expected is not None:
-        what = f"is truncated: {found:,} of {expected:,} bytes of voxels"
-    return UnreadableFileError(what, where=path, fix="copy or download the file again")
-
-
-def _scaling(header: Any) -> tuple[float, float]:
-    slope, intercept = header.get_slope_inter()
-    return (1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept))
-
-
-def _affine_source(header: Any) -> str:
-    if int(header["sform_code"]) > 0:
-        return "sform"
-    return "qform" if int(header["qform_code"]) > 0 else "none"
-
-
-def _grid(header: Any, path: Path) -> Grid:
-    shape = tuple(int(n) for n in header.get_data_shape())
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) < 3:
-        fix = "give the whole volume, not a slice"
-        raise GeometryError(f"is {len(shape)}-D {shape}", where=path, fix=fix)
-    if len(shape) > 3:
-        fix = f"split it into its {shape[3]} volumes and choose one phase"
-        raise GeometryError(f"is {len(shape)}-D {shape}", where=path, fix=fix)
-    for axis, step in zip("ijk", np.asarray(header["pixdim"][1:4], float), strict=True):
-        if not step > 0:
-            fix = "re-export the series with its true spacing"
-            raise GeometryError(f"spacing is {step:g} mm along {axis}", where=path, fix=fix)
-    try:
-        affine = np.asarray(header.get_best_affine(), np.float64)
-        _refuse_contradiction(header, path)
-        return Grid((shape[0], shape[1], shape[2]), affine)
-    except GeometryError as error:
-        if error.where is None:
-            error.where, error.fix = str(path), error.fix or "re-export the series"
-        raise
-    except (HeaderDataError, ValueError) as error:
-        fix = "re-export the series"
-        raise GeometryError(f"has no usable affine ({error})", where=path, fix=fix) from error
-
-
-def _refuse_contradiction(header: Any, path: Path) -> None:
-    """Two affines that disagree on size or side: readers would differ, so nobody may guess."""
-    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
-    if sform is None or qform is None:
-        return
-    fix = "set sform_code or qform_code to 0 for the wrong one"
-    steps = [np.linalg.norm(np.asarray(m, float)[:3, :3], axis=0) for m in (sform, qform)]
-    if np.abs(steps[0] / steps[1] - 1).max() > _SPACING_DISAGREEMENT:
-        first, second = (" x ".join(f"{s:.3g}" for s in step) for step in steps)
-        what = f"sform says {first} mm and qform {second} mm"
-        raise GeometryError(what, where=path, fix=fix)
-    if np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0:
-        raise GeometryError("sform and qform mirror each other", where=path, fix=fix)
-
-
-def _header_for(grid: Grid, lender: Any, dtype: np.dtype[Any]) -> Any:
-    if lender is None:
-        header: Any = nib.Nifti1Header()
-        header.set_data_shape(grid.shape)
-        header.set_sform(grid.affine, code=1)
-        header.set_qform(grid.affine, code=1, strip_shears=True)
-        header.set_xyzt_units("mm")
-    else:
-        single = {
-            nib.nifti1.Nifti1PairHeader: nib.Nifti1Header,
-            nib.nifti2.Nifti2PairHeader: nib.Nifti2Header,
-        }
-        kind = single.get(type(lender))
-        header = lender.copy() if kind is None else _as_single(kind, lender)
-        if tuple(header.get_data_shape()) != grid.shape:  # setting it resets unused fields
-            header.set_data_shape(grid.shape)
-    header.set_data_dtype(dtype)
-    return header
-
-
-def _as_single(kind: Any, pair: Any) -> Any:
-    """The header of one file for the header of a .hdr/.img pair: the same fields, other magic."""
-    header = kind(pair.binaryblock, endianness=pair.endianness, check=False)
-    header["magic"] = kind().structarr["magic"]
-    header.extensions.extend(pair.extensions)
-    return header
-
-
-# --- voxels --------------------------------------------------------------------------------
+    _write(path, header, labels, _MASK_LEVEL)
 
 
 def _read(path: Path) -> tuple[Any, NDArray[Any]]:
-    if path.suffix.lower() in {".hdr", ".img"}:
-        header = _load_header(path)
-        grid = _grid(header, path)
-        stored = np.asarray(nib.load(path).dataobj.get_unscaled())
-        return header, stored.reshape(grid.shape, order="F")
-    with _open(path) as stream:
-        header = _parse_header(stream, path)
-        grid = _grid(header, path)
-        kind = header.get_data_dtype()
-        if kind.kind not in "iuf":
-            fix = "give a volume of integers or real numbers"
-            raise UnreadableFileError(f"holds voxels of type {kind}", where=path, fix=fix)
-        # A header that claims more than any file holds must not exhaust memory before the
-        # data run out: the array's pages are touched only as the bytes arrive.
+    header = load_header(path)
+    grid = grid_of(header, path)
+    kind = voxel_type_of(header, path)
+    voxel_path = path.with_suffix(PAIRED[path.suffix]) if path.suffix in {".hdr", ".HDR"} else path
+    with open_bytes(voxel_path) as stream:
+        expected = kind.itemsize * math.prod(grid.shape)
+        size = voxel_path.stat().st_size
+        most = size if isinstance(stream, io.BufferedReader) else size * _MAX_DEFLATE_RATIO
+        if expected > most:
+            # A header that claims more than the file can hold must not exhaust memory.
+            raise truncated(voxel_path, most, expected)
         stored = np.empty(grid.shape, dtype=kind, order="F")
-        view = stored.reshape(-1, order="F").view(np.uint8).data
-        offset = int(header["vox_offset"])
-        try:
-            stream.seek(offset)
-            done = 0
-            while done < len(view):
-                count = stream.readinto(view[done : done + _CHUNK_BYTES])  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks it
-                if not count:
-                    raise _truncated(path, done, len(view))
-                done += count
-        except _DAMAGE as error:
-            if isinstance(error, UnreadableFileError):
-                raise
-            raise _truncated(path) from error
+        _fill(stored, stream, int(header["vox_offset"]), voxel_path)
     return header, stored
 
 
+def _fill(stored: NDArray[Any], stream: BinaryIO, offset: int, path: Path) -> None:
+    view = stored.reshape(-1, order="F").view(np.uint8).data
+    try:
+        stream.seek(offset)
+        done = 0
+        while done < len(view):
+            count = stream.readinto(view[done : done + _CHUNK_BYTES])  # type: ignore[attr-defined]  # typeshed's BinaryIO lacks it
+            if not count:
+                raise truncated(path, done, len(view))
+            done += count
+        stream.read(1)  # a gzip's checksum is compared only when its end is reached
+    except DAMAGE as error:
+        if isinstance(error, UnreadableFileError):
+            raise
+        raise truncated(path) from error
+
+
 def _write(path: Path, header: Any, stored: NDArray[Any], level: int) -> None:
-    ordered = np.asfortranarray(stored)
+    kind = header.get_data_dtype()  # in the byte order of the source's header
+    ordered = np.asfortranarray(stored.astype(kind, copy=False))
     view = ordered.reshape(-1, order="F").view(np.uint8).data
     with atomic_path(path) as temporary, temporary.open("wb") as raw:
         if path.name.lower().endswith(".gz"):
