@@ -86,7 +86,7 @@ class BeamPaths:
             relative variance of a pixel.
         """
         a, b = self._reduce
-        coarse = a @ slice_hu @ b.T
+        coarse = (b @ (a @ slice_hu).T).T
         attenuation = WATER_ATTENUATION_PER_MM * np.clip(1.0 + coarse / 1000.0, 0.0, None)
         logs = (self._trace @ attenuation.ravel()).reshape(len(_view_angles()), -1)
         reference = WATER_ATTENUATION_PER_MM * REFERENCE_WATER_MM
@@ -102,25 +102,27 @@ class BeamPaths:
         return self._shape
 
 
-def linear_resampling(fine: int, coarse: int) -> NDArray[np.float32]:
-    """Matrix (fine, coarse) that interpolates linearly between cell centres, constant outside."""
+def linear_resampling(fine: int, coarse: int) -> sparse.csr_matrix:
+    """Matrix (fine, coarse) that interpolates linearly between cell centres, constant outside.
+
+    Sparse not only for speed: a dense product would sum in an order that depends on the number of
+    threads of the linear algebra library, and the scan would not be the same bytes everywhere.
+    """
     place = np.clip((np.arange(fine) + 0.5) * coarse / fine - 0.5, 0.0, coarse - 1.0)
-    low = np.minimum(place.astype(int), max(coarse - 2, 0))
-    matrix = np.zeros((fine, coarse), np.float32)
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, coarse - 1)
     rows = np.arange(fine)
-    matrix[rows, low] = 1.0 - (place - low)
-    matrix[rows, np.minimum(low + 1, coarse - 1)] += place - low
-    return matrix
+    return _sparse([rows, rows], [low, high], [1.0 - (place - low), place - low], (fine, coarse))
 
 
-def _area_averaging(fine: int, coarse: int) -> NDArray[np.float32]:
+def _area_averaging(fine: int, coarse: int) -> sparse.csr_matrix:
     """Matrix (coarse, fine) of means over the share of each pixel that lies in a cell."""
     edges = np.arange(coarse + 1) * fine / coarse
     pixel = np.arange(fine)
     low = np.maximum(pixel[None, :], edges[:-1, None])
     high = np.minimum(pixel[None, :] + 1, edges[1:, None])
-    share: NDArray[np.float32] = np.clip(high - low, 0.0, None).astype(np.float32)
-    return share * np.float32(coarse / fine)
+    share = np.clip(high - low, 0.0, None) * coarse / fine
+    return sparse.csr_matrix(share.astype(np.float32))
 
 
 def _view_angles() -> NDArray[np.float64]:

@@ -249,7 +249,7 @@ class _NoiseField:
         total = np.zeros(self._shape, np.float32)
         for window, weight in zip(self._filters, amplitude, strict=True):
             field = fft.irfft2(spectrum * window, s=self._padded, overwrite_x=True)
-            total += (a @ weight @ b.T) * field[: self._shape[0], : self._shape[1]]
+            total += (a @ (b @ weight.T).T) * field[: self._shape[0], : self._shape[1]]
         return total
 
 
