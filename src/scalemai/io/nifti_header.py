@@ -168,7 +168,7 @@ def scaling_of(header: Any, path: Path) -> tuple[float, float]:
 
 
 def affine_source_of(header: Any) -> str:
-    """Which of the header's affines positions the voxels: ``"sform"``, ``"qform"`` or ``"none"``."""
+    """Which affine of the header positions the voxels: ``"sform"``, ``"qform"`` or ``"none"``."""
     if int(header["sform_code"]) > 0:
         return "sform"
     return "qform" if int(header["qform_code"]) > 0 else "none"
