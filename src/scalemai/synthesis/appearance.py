@@ -43,8 +43,6 @@ def change_hu(
         Boolean array of the box: density of at least one half, inside the organ.
     """
     noise = around.parenchyma.noise_hu
-    spacing = np.asarray(around.grid.spacing_mm)
-    reach = np.where(spacing < 2.0, 1, 0).astype(np.int64)
     start = np.array([s.start for s in rendering.box], np.int64)
     core = recipe.necrosis
     look = np.array(
@@ -62,7 +60,7 @@ def change_hu(
     change = np.zeros(rendering.density.shape, np.float32)
     mask = np.zeros(rendering.density.shape, np.bool_)
     _paint(
-        around.hu, around.organ, around.barrier, start, reach, rendering.density, rendering.age,
+        around.hu, around.organ, around.barrier, start, around.averaging_reach, rendering.density, rendering.age,
         field.from_voxel, field.noise, look, change, mask,
     )  # fmt: skip
     return change, mask

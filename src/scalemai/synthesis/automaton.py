@@ -67,7 +67,7 @@ def value_noise(table: NDArray[np.float32], x: float, y: float, z: float) -> flo
                 total += w * table[a, b, c]
                 weight2 += w * w
     # Interpolation averages independent numbers; dividing by the weights' norm keeps the variance.
-    return total / np.sqrt(weight2)
+    return float(total / np.sqrt(weight2))
 
 
 @compiled
@@ -110,7 +110,7 @@ def _permeability(
     mean, bright, dark, gas = tissue[0], tissue[1], tissue[2], tissue[3]
     slow_vessel, slow_fat = tissue[4], tissue[5]
     if barrier[ci, cj, ck] == 1:
-        return slow_vessel
+        return float(slow_vessel)
     # A mean over the neighbouring voxels of the organ: one noisy voxel is not a vessel.
     total = 0.0
     count = 0
@@ -127,10 +127,10 @@ def _permeability(
         return 0.0
     if local > mean + bright:
         share = min((local - mean - bright) / bright, 1.0)
-        return 1.0 + share * (slow_vessel - 1.0)
+        return float(1.0 + share * (slow_vessel - 1.0))
     if local < mean - dark:
         share = min((mean - dark - local) / dark, 1.0)
-        return 1.0 + share * (slow_fat - 1.0)
+        return float(1.0 + share * (slow_fat - 1.0))
     return 1.0
 
 
@@ -176,9 +176,11 @@ def _turning_time(
     value: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> float:
-    """Upwind arrival time of a cell from its turned neighbours; ``wait`` is mm per cell / speed.
+    """Upwind arrival time of a cell from its turned neighbours.
 
-    ``value`` and ``weight`` are scratch arrays of three numbers. Second order where two cells in a row have turned: first order lags by a tenth along diagonals.
+    ``wait`` is mm per cell over speed; ``value`` and ``weight`` are scratch arrays of three
+    numbers. Second order where two cells in a row have turned: first order lags by a tenth along
+    diagonals.
     """
     count = 0
     for axis in range(3):
@@ -217,7 +219,7 @@ def _turning_time(
         b += weight[m] * value[m]
         c += weight[m] * value[m] * value[m]
         t = (b + np.sqrt(max(b * b - a * (c - wait * wait), 0.0))) / a
-    return t
+    return float(t)
 
 
 @compiled
@@ -425,4 +427,4 @@ def _speed(
     w = (k - centre) / wavelength_cells
     broad = value_noise(table, u + 3.7, v + 5.3, w + 1.9)
     fine = value_noise(table, 2.3 * u + 9.1, 2.3 * v + 0.4, 2.3 * w + 12.6)
-    return flow * np.exp(irregularity * (0.9 * broad + 0.436 * fine))
+    return float(flow * np.exp(irregularity * (0.9 * broad + 0.436 * fine)))

@@ -14,7 +14,7 @@ from scalemai.synthesis.automaton import NOISE_PERIOD, march
 from scalemai.synthesis.spec import Recipe
 from scalemai.synthesis.tissue import Neighbourhood
 
-__all__ = ["GrowthField", "Rendering", "grow", "reach_mm"]
+__all__ = ["GrowthField", "Rendering", "fit_edge", "grow", "render", "search_radius_mm"]
 
 _CELLS_PER_DIAMETER = 28
 _FINEST_CELL_MM = 0.2
@@ -64,9 +64,9 @@ class Rendering:
     age: NDArray[np.float32]
 
 
-def reach_mm(recipe: Recipe) -> float:
-    """Radius in mm of the neighbourhood that the growth of a recipe may look at."""
-    return 1.05 * _HALF_SIDES[0] * recipe.diameter_mm * max(recipe.axes) + 6.0
+def search_radius_mm(diameter_mm: float) -> float:
+    """Radius in mm of the neighbourhood that a lesion of this diameter may grow in."""
+    return 1.1 * diameter_mm + 6.0
 
 
 def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
@@ -77,7 +77,7 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
     recipe
         What was drawn.
     around
-        The tissue, at least :func:`reach_mm` to each side of the seed.
+        The tissue, at least :func:`search_radius_mm` to each side of the seed.
     """
     table = _noise_table(recipe.noise_seed)
     cell = max(recipe.diameter_mm / _CELLS_PER_DIAMETER, _FINEST_CELL_MM)
@@ -95,7 +95,6 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
             _SLOW_FAT,
         ]
     )
-    reach = np.where(spacing < 2.0, 1, 0).astype(np.int64)
     axial = around.grid.axial_axis
     first, second = around.grid.in_plane_axes
     normal = np.cross(around.grid.directions[:, first], around.grid.directions[:, second])
@@ -113,7 +112,8 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
         to_voxel = inverse[:3, :3] @ to_world
         to_voxel[:, 3] += inverse[:3, 3]
         time, edge, reached, complete = march(
-            n, cell, around.hu, around.organ, around.barrier, to_voxel, plane, slab, reach,
+            n, cell, around.hu, around.organ, around.barrier, to_voxel, plane, slab,
+            around.averaging_reach,
             tissue, table, recipe.wavelength * recipe.diameter_mm / cell, recipe.irregularity,
             recipe.diameter_mm, tail,
         )  # fmt: skip
@@ -217,14 +217,14 @@ def _noise_table(seed: int) -> NDArray[np.float32]:
 def _frame(recipe: Recipe) -> NDArray[np.float64]:
     """Columns: the lesion's own axes in RAS+, scaled by its relative semi-axes."""
     w, x, y, z = recipe.rotation
-    rotation = np.array(
+    rotation: NDArray[np.float64] = np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
             [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
     )
-    return rotation * np.asarray(recipe.axes)
+    return rotation * np.asarray(recipe.axes, np.float64)
 
 
 def _touches_end(time: NDArray[np.float32], edge: float) -> bool:

@@ -65,7 +65,7 @@ class LesionSpec:
             raise ConfigError(
                 f"{low:g}-{high:g} mm is not a range of diameters",
                 where="diameter_mm",
-                fix=f"give low-high between {SMALLEST_DIAMETER_MM:g} and {LARGEST_DIAMETER_MM:g} mm",
+                fix=f"give {SMALLEST_DIAMETER_MM:g} to {LARGEST_DIAMETER_MM:g} mm as low-high",
             )
         if self.kind is not None:
             object.__setattr__(self, "kind", facts.kind(self.kind).name)

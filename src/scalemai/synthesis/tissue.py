@@ -15,10 +15,18 @@ from scalemai.measure import bounding_box
 from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP
 from scalemai.volume import Mask, Volume
 
-__all__ = ["Neighbourhood", "Parenchyma", "Tissue", "expected_contrast_hu", "prepare_tissue"]
+__all__ = [
+    "Neighbourhood",
+    "Parenchyma",
+    "Tissue",
+    "expected_contrast_hu",
+    "neighbourhood",
+    "prepare_tissue",
+]
 
 _PAD_VOXELS = 2
 _SAMPLE_VOXELS = 40_000
+_THIN_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,25 @@ class Tissue:
     organ: NDArray[np.bool_]
     barrier: NDArray[np.uint8]
 
-    def block(self, array: NDArray[np.bool_], code: int) -> None:
-        """Add a whole-volume boolean array to the barriers, without weakening any."""
-        part = array[self.region]
-        self.barrier[part] = np.maximum(self.barrier[part], np.uint8(code))
+    def block(self, array: NDArray[np.bool_], code: int, at: Region | None = None) -> None:
+        """Add a boolean array to the barriers, without weakening any.
+
+        The array covers the whole volume, or the box ``at`` of it.
+        """
+        if at is None:
+            here, there = self.barrier, array[self.region]
+        else:
+            overlap = [
+                (max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(self.region, at, strict=True)
+            ]
+            if any(stop <= start for start, stop in overlap):
+                return
+            mine = zip(overlap, self.region, strict=True)
+            theirs = zip(overlap, at, strict=True)
+            here = self.barrier[tuple(slice(p - o.start, q - o.start) for (p, q), o in mine)]
+            there = array[tuple(slice(p - o.start, q - o.start) for (p, q), o in theirs)]
+        here[there] = np.maximum(here[there], np.uint8(code))
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,17 @@ class Neighbourhood:
     organ: NDArray[np.bool_]
     barrier: NDArray[np.uint8]
     parenchyma: Parenchyma
+
+    @property
+    def averaging_reach(self) -> NDArray[np.int64]:
+        """Voxels to each side over which HU are averaged before tissue is judged.
+
+        One in the axial plane; across it one where slices are thin. A single noisy voxel is
+        never taken for a vessel or for fat.
+        """
+        reach = np.array([1 if step < _THIN_MM else 0 for step in self.grid.spacing_mm], np.int64)
+        reach[list(self.grid.in_plane_axes)] = 1
+        return reach
 
 
 def prepare_tissue(
@@ -123,6 +157,8 @@ def neighbourhood(
     organ = np.ascontiguousarray(tissue.organ[local])
     barrier = np.ascontiguousarray(tissue.barrier[local])
     values = hu[organ & (barrier == 0)]
+    if not values.size:
+        values = hu[organ]
     values = values[:: max(values.size // _SAMPLE_VOXELS, 1)]
     median = float(np.median(values))
     # 1.4826 MAD estimates the standard deviation and ignores vessels and fat.
@@ -133,13 +169,14 @@ def neighbourhood(
 
 def expected_contrast_hu(
     facts: Organ, kind: LesionKind, parenchyma_hu: float, phase: str | None, z: float
-) -> tuple[float, Phase]:
-    """Lesion minus parenchyma in HU for this patient, and the phase that it was judged by.
+) -> float:
+    """Lesion minus parenchyma in HU for this patient.
 
     The facts give both attenuations by phase. The patient's own parenchyma says how strongly this
     scan is enhanced: the contrast is interpolated between the unenhanced one and that of the
     phase by the enhancement measured, so an unenhanced liver of 45 HU gets an unenhanced lesion
-    whatever the header says.
+    whatever the header says. Fat makes the parenchyma darker but not the lesion, so in a fatty
+    liver a metastasis may be the brighter of the two.
 
     Parameters
     ----------
@@ -152,26 +189,30 @@ def expected_contrast_hu(
     z
         Standard normal number: where in the spread between patients this lesion lies.
     """
-    chosen: Phase | None = None
-    if phase is not None:
-        try:
-            chosen = canonical_phase(phase)
-        except UnknownNameError:
-            chosen = None
     expected = facts.parenchyma_hu
-    if chosen is None or chosen == "non_contrast":
-        # A scan marked unenhanced that is bright was enhanced: data sets are wrong here often.
-        chosen = min(PHASES, key=lambda p: abs(expected[p].mean_hu - parenchyma_hu))
-    plain = kind.hu["non_contrast"].mean_hu - expected["non_contrast"].mean_hu
+    chosen = _phase_of(facts, parenchyma_hu, phase)
     lesion = kind.hu[chosen]
-    full = lesion.mean_hu - expected[chosen].mean_hu
-    rise = expected[chosen].mean_hu - expected["non_contrast"].mean_hu
-    share = 0.0
-    if rise > 0:
-        measured = (parenchyma_hu - expected["non_contrast"].mean_hu) / rise
-        share = float(np.clip(measured, 0.0, 1.5))
     spread = 0.5 * lesion.sd_hu * float(np.clip(z, -2.0, 2.0))
     if kind.cystic:
         # Fluid has its own attenuation, whatever the parenchyma does.
-        return lesion.mean_hu + spread - parenchyma_hu, chosen
-    return plain + share * (full - plain) + spread, chosen
+        return lesion.mean_hu + spread - parenchyma_hu
+    plain = kind.hu["non_contrast"].mean_hu - expected["non_contrast"].mean_hu
+    full = lesion.mean_hu - expected[chosen].mean_hu
+    rise = expected[chosen].mean_hu - expected["non_contrast"].mean_hu
+    enhanced = parenchyma_hu - expected["non_contrast"].mean_hu
+    share = float(np.clip(enhanced / rise, 0.0, 1.5)) if rise > 0 else 0.0
+    # Within one standard deviation low attenuation is the patient's; below it is fat.
+    fat = max(-enhanced - expected["non_contrast"].sd_hu, 0.0)
+    return plain + share * (full - plain) + fat + spread
+
+
+def _phase_of(facts: Organ, parenchyma_hu: float, stated: str | None) -> Phase:
+    nearest = min(PHASES, key=lambda p: abs(facts.parenchyma_hu[p].mean_hu - parenchyma_hu))
+    if stated is None:
+        return nearest
+    try:
+        phase = canonical_phase(stated)
+    except UnknownNameError:
+        return nearest
+    # A scan marked unenhanced that is bright was enhanced: data sets are wrong here often.
+    return nearest if phase == "non_contrast" else phase

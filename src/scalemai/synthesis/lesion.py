@@ -1,0 +1,159 @@
+"""One lesion, from recipe to voxels: the pure half of synthesis."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalemai.geometry import Region
+from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
+from scalemai.synthesis.appearance import VISIBILITY_HU, change_hu
+from scalemai.synthesis.field import fit_edge, grow, render, search_radius_mm
+from scalemai.synthesis.spec import Recipe
+from scalemai.synthesis.tissue import Tissue, neighbourhood
+from scalemai.volume import Volume
+
+__all__ = ["Lesion", "LesionMeasures", "paint_lesion", "size_tolerance_mm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionMeasures:
+    """What came out, measured on the voxels that are written.
+
+    Parameters
+    ----------
+    longest_axial_diameter_mm
+        Of the mask, between voxel edges.
+    volume_mm3, equivalent_diameter_mm
+        Of the mask, and of the sphere of that volume.
+    voxels
+        Number of labelled voxels.
+    parenchyma_hu, noise_hu
+        Median and robust standard deviation of the organ around the lesion before painting.
+    mean_change_hu, least_change_hu
+        Change within the mask: mean, and smallest absolute one.
+    contrast_to_noise
+        Absolute mean change over noise.
+    edited_voxels
+        Number of voxels whose stored number changed, border included.
+    complete
+        Whether the diameter asked for was reached.
+    limited_by
+        Empty, or in words what left no room.
+    """
+
+    longest_axial_diameter_mm: float
+    volume_mm3: float
+    equivalent_diameter_mm: float
+    voxels: int
+    parenchyma_hu: float
+    noise_hu: float
+    mean_change_hu: float
+    least_change_hu: float
+    contrast_to_noise: float
+    edited_voxels: int
+    complete: bool
+    limited_by: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, rounded to what is meaningful."""
+        return {k: round(v, 3) if type(v) is float else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A painted lesion on its box of the volume.
+
+    Parameters
+    ----------
+    recipe
+        What was painted.
+    region
+        The box within the volume.
+    stored
+        New numbers of the box, in the volume's own type; equal to the old outside the lesion.
+    mask
+        Boolean array of the box.
+    measures
+        What came out.
+    """
+
+    recipe: Recipe
+    region: Region
+    stored: NDArray[Any]
+    mask: NDArray[np.bool_]
+    measures: LesionMeasures
+
+
+def size_tolerance_mm(diameter_mm: float, volume: Volume) -> float:
+    """How exactly a diameter in mm can be asked for: 5 %, or one voxel of the axial image."""
+    first, second = volume.grid.in_plane_axes
+    voxel = max(volume.grid.spacing_mm[first], volume.grid.spacing_mm[second])
+    return max(0.05 * diameter_mm, voxel)
+
+
+def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | None:
+    """Grow and paint one lesion. Pure: the same input gives the same voxels.
+
+    Parameters
+    ----------
+    volume
+        The CT; it is not changed.
+    tissue
+        The organ with its barriers, earlier lesions among them.
+    recipe
+        What was drawn.
+
+    Returns
+    -------
+    Lesion or None
+        None if there was room for not even one voxel.
+    """
+    around = neighbourhood(volume, tissue, recipe.centre_mm, search_radius_mm(recipe.diameter_mm))
+    field = grow(recipe, around)
+    tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
+    edge = fit_edge(field, recipe, around, 0.7 * tolerance)
+    rendering = render(field, recipe, around, edge)
+    if rendering is None:
+        return None
+    change, mask = change_hu(field, rendering, recipe, around)
+    if not mask.any():
+        return None
+    box = rendering.box
+    region = tuple(
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(around.region, box, strict=True)
+    )
+    place: Region = (region[0], region[1], region[2])
+    before = volume.stored[place]
+    touched = change != 0.0
+    stored = np.array(before)
+    stored[touched] = volume.to_stored(around.hu[box][touched] + change[touched])
+    difference = (stored[mask].astype(np.float64) - before[mask]) * volume.slope
+    volume_mm3 = int(np.count_nonzero(mask)) * volume.grid.voxel_volume_mm3
+    diameter = longest_axial_diameter_mm(mask, volume.grid)
+    complete = diameter >= recipe.diameter_mm - tolerance
+    measures = LesionMeasures(
+        longest_axial_diameter_mm=diameter,
+        volume_mm3=float(volume_mm3),
+        equivalent_diameter_mm=equivalent_diameter_mm(volume_mm3),
+        voxels=int(np.count_nonzero(mask)),
+        parenchyma_hu=around.parenchyma.mean_hu,
+        noise_hu=around.parenchyma.noise_hu,
+        mean_change_hu=float(difference.mean()),
+        least_change_hu=float(np.abs(difference).min()),
+        contrast_to_noise=abs(float(difference.mean())) / around.parenchyma.noise_hu,
+        edited_voxels=int(np.count_nonzero(stored != before)),
+        complete=complete,
+        limited_by=""
+        if complete
+        else f"no more room in the {recipe.structure}: {diameter:.1f} of "
+        f"{recipe.diameter_mm:.1f} mm",
+    )
+    return Lesion(recipe, place, stored, mask, measures)
+
+
+assert VISIBILITY_HU >= 1.0  # or rounding to whole HU could undo a change that is labelled
