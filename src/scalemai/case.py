@@ -114,6 +114,10 @@ class Case:
         """Whether the structure has a mask, empty or not, or can be joined from its parts."""
         return self._parts(name) is not None
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Names of the masks that make up a structure; empty if the case does not have it."""
+        return self._parts(name) or ()
+
     def volume(self) -> Volume:
         """Read the CT.
 
