@@ -60,8 +60,8 @@ def change_hu(
     change = np.zeros(rendering.density.shape, np.float32)
     mask = np.zeros(rendering.density.shape, np.bool_)
     _paint(
-        around.hu, around.organ, around.barrier, start, around.averaging_reach, rendering.density, rendering.age,
-        field.from_voxel, field.noise, look, change, mask,
+        around.hu, around.organ, around.barrier, start, around.averaging_reach,
+        rendering.density, rendering.age, field.from_voxel, field.noise, look, change, mask,
     )  # fmt: skip
     return change, mask
 

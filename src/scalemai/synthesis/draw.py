@@ -74,7 +74,7 @@ def draw_recipe(
             part = site_mask.array[tissue.region]
         elif spec.site is not None and facts.name == "pancreas":
             part = part_of_pancreas(tissue, spec.site)
-        centre = choose_site(tissue, diameter, place, part)
+        centre = choose_site(volume, tissue, diameter, place, part)
     rotation = shape.standard_normal(4)
     rotation /= np.linalg.norm(rotation)
     longest = shape.uniform(kind.elongation.low, kind.elongation.high)

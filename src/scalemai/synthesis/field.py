@@ -185,21 +185,19 @@ def fit_edge(field: GrowthField, recipe: Recipe, around: Neighbourhood, toleranc
     first = width(field.edge)
     if abs(first - target) <= tolerance:
         return field.edge
-    low, high = 0.0, field.edge
+    far = 0.0
     if first < target:
         last = float(field.time[np.isfinite(field.time)].max())
-        low, high = field.edge, last - 0.5 * _border_width(recipe, around.grid)
-        if high <= low:
-            return field.edge
-    best, gap = field.edge, abs(first - target)
+        far = max(last - 0.5 * _border_width(recipe, around.grid), field.edge)
+    # The mask widens with the edge: find the edge nearest to the field's own that will do.
+    near, best, gap = field.edge, field.edge, abs(first - target)
     for _ in range(9):
-        middle = 0.5 * (low + high)
+        middle = 0.5 * (near + far)
         now = width(middle)
-        if abs(now - target) < gap:
+        if abs(now - target) < gap or abs(now - target) <= tolerance:
             best, gap = middle, abs(now - target)
-        if abs(now - target) <= tolerance:
-            break
-        low, high = (middle, high) if now < target else (low, middle)
+        too_far = (now > target) != (first > target) or abs(now - target) <= tolerance
+        near, far = (near, middle) if too_far else (middle, far)
     return best
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Host:
-    """A case that was read: its CT, the masks that synthesis uses, and remarks."""
+    """A case that was read: its CT, the masks that synthesis uses, which are organs, remarks."""
 
     volume: Volume
     masks: dict[str, Mask]
-    notes: tuple[str, ...]
+    organs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
@@ -88,7 +90,7 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     notes += [
         f"the {name} mask is empty; none was grown there" for name in required if name not in masks
     ]
-    return Host(volume, masks, tuple(notes))
+    return Host(volume, masks, tuple(present), tuple(notes))
 
 
 def synthesize_case(case: Case, out: Path, request: Request) -> Path:
@@ -124,13 +126,14 @@ def synthesize_case(case: Case, out: Path, request: Request) -> Path:
         )
     folder = out / case.id
     with atomic_folder(folder) as temporary:
-        _write_images(temporary, case, host, result)
+        _write_images(temporary, host, result)
         content = sidecar_of(
             case,
             host.volume,
             result,
             specs,
             tuple(host.masks),
+            host.organs,
             seed=request.seed,
             folder=folder,
             notes=host.notes,
@@ -170,7 +173,7 @@ def replay(sidecar: Path, out: Path) -> Path:
             raise IntensityError("the result differs from the recorded one", where=sidecar, fix=fix)
     folder = out / case.id
     with atomic_folder(folder) as temporary:
-        _write_images(temporary, case, Host(volume, masks, ()), result)
+        _write_images(temporary, Host(volume, masks, record.organs), result)
         shutil.copyfile(sidecar, temporary / SIDECAR_NAME)
     return folder
 
@@ -187,7 +190,7 @@ def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
     return [possible[int(rng.integers(len(possible)))] for _ in range(count)]
 
 
-def _write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> None:
+def _write_images(folder: Path, host: Host, result: Synthesis) -> None:
     write_volume(folder / "ct.nii.gz", result.volume)
     write_labels(folder / "lesions.nii.gz", result.labels, result.volume.grid, result.volume)
     masks = folder / "segmentations"
@@ -198,19 +201,16 @@ def _write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> No
         if name in host.masks:  # real lesions stay labelled
             mask = Mask(mask.array | host.masks[name].array, mask.grid, name)
         write_mask(masks / f"{name}.nii.gz", mask, result.volume)
-    for name in sorted({one.recipe.structure for one in result.lesions}):
+    for name in host.organs:
         write_mask(masks / f"{name}.nii.gz", host.masks[name], result.volume)
 
 
-class _naming:
+@contextmanager
+def _naming(case: Case) -> Iterator[None]:
     """Add the case id to an error that names no place, so that a batch can list it."""
-
-    def __init__(self, case: Case) -> None:
-        self._case = case
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ScaleMAIError) and error.where is None:
-            error.where = self._case.id
+    try:
+        yield
+    except ScaleMAIError as error:
+        if error.where is None:
+            error.where = case.id
+        raise

@@ -115,7 +115,7 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
     around = neighbourhood(volume, tissue, recipe.centre_mm, search_radius_mm(recipe.diameter_mm))
     field = grow(recipe, around)
     tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
-    edge = fit_edge(field, recipe, around, 0.7 * tolerance)
+    edge = fit_edge(field, recipe, around, 0.95 * tolerance)
     rendering = render(field, recipe, around, edge)
     if rendering is None:
         return None

@@ -36,6 +36,8 @@ class Sidecar:
     ----------
     case
         The host: its CT and the masks that were used.
+    organs
+        Which of the masks are the organs asked for.
     recipes
         What was drawn.
     voxels_crc32
@@ -47,6 +49,7 @@ class Sidecar:
     """
 
     case: Case
+    organs: tuple[str, ...]
     recipes: tuple[Recipe, ...]
     voxels_crc32: str
     result_crc32: str
@@ -65,6 +68,7 @@ def sidecar_of(
     synthesis: Synthesis,
     specs: Sequence[LesionSpec],
     used: Sequence[str],
+    organs: Sequence[str],
     *,
     seed: int,
     folder: Path,
@@ -78,14 +82,15 @@ def sidecar_of(
         What it was made from.
     synthesis, specs, seed
         What was asked and what came out.
-    used
-        Names of the masks that were given to the synthesis.
+    used, organs
+        Names of the masks that were given to the synthesis, and which of them are organs.
     folder
         Where the sidecar will lie: paths are relative to it, so that a tree may be moved.
     notes
         Remarks in words.
     """
-    masks = {name: _source(case.sources[name], folder) for name in used if name in case.sources}
+    parts = dict.fromkeys(part for name in used for part in case.parts(name))
+    masks = {name: _source(case.sources[name], folder) for name in parts}
     return {
         "format": FORMAT,
         "version": __version__,
@@ -99,6 +104,7 @@ def sidecar_of(
             "class_map": case.class_map,
             "phase": host.metadata.get("phase"),
             "masks": masks,
+            "organs": list(organs),
             "voxels_crc32": checksum(host),
             "grid": host.grid.describe(),
         },
@@ -166,6 +172,7 @@ def read_sidecar(path: Path) -> Sidecar:
         recipes = tuple(Recipe.from_json(one["recipe"]) for one in data["lesions"])
         return Sidecar(
             case=case,
+            organs=tuple(host["organs"]),
             recipes=recipes,
             voxels_crc32=host["voxels_crc32"],
             result_crc32=data["result"]["voxels_crc32"],

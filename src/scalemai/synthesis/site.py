@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from scalemai.errors import PlacementError
 from scalemai.geometry import Grid
+from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.tissue import Tissue
+from scalemai.volume import Volume
 
 __all__ = ["ROOM_LEVELS", "choose_site", "longest_span_mm", "part_of_pancreas"]
 
@@ -25,6 +27,7 @@ _PANCREAS_SHARES = {"head": (0.0, 0.4), "body": (0.4, 0.7), "tail": (0.7, 1.0)}
 
 
 def choose_site(
+    volume: Volume,
     tissue: Tissue,
     diameter_mm: float,
     rng: np.random.Generator,
@@ -37,8 +40,8 @@ def choose_site(
 
     Parameters
     ----------
-    tissue
-        The organ.
+    volume, tissue
+        The CT and the organ.
     diameter_mm
         Diameter of the lesion in mm.
     rng
@@ -65,13 +68,12 @@ def choose_site(
             f"no free place is left in the {tissue.structure}",
             fix="ask for fewer lesions or another site",
         )
-    ball = _ball(_BALL_POINTS) * (0.5 * diameter_mm)
-    room = _share_inside(tissue, (points[:, None, :] + ball).reshape(-1, 3)).reshape(
-        len(points), -1
-    )
-    share = room.mean(axis=1)
+    share, look = _survey(volume, tissue, points, 0.5 * diameter_mm)
+    # A ball that looks unlike the others lies in a large vessel, a cleft or a cyst.
+    middle = np.median(look)
+    usual = np.abs(look - middle) <= np.maximum(10.0, 3.0 * np.median(np.abs(look - middle)))
     for level in ROOM_LEVELS:
-        fits = np.flatnonzero(share >= level)
+        fits = np.flatnonzero((share >= level) & usual)
         if fits.size:
             x, y, z = points[fits[0]]
             break
@@ -175,11 +177,22 @@ def _ball(count: int) -> NDArray[np.float64]:
     return points
 
 
-def _is_inside(tissue: Tissue, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    index = np.rint(tissue.grid.to_voxel(points_mm)).astype(np.int64)
+def _survey(
+    volume: Volume, tissue: Tissue, points_mm: NDArray[np.float64], radius_mm: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For a ball round each point: the share of it that is free organ, and the mean HU of that."""
+    around = (points_mm[:, None, :] + _ball(_BALL_POINTS) * radius_mm).reshape(-1, 3)
+    index = np.rint(tissue.grid.to_voxel(around)).astype(np.int64)
     shape = np.asarray(tissue.grid.shape)
     valid = ((index >= 0) & (index < shape)).all(axis=1)
     index = np.clip(index, 0, shape - 1)
     at = tuple(index.T)
-    inside: NDArray[np.bool_] = valid & tissue.organ[at] & (tissue.barrier[at] != 2)
-    return inside
+    inside = (valid & tissue.organ[at] & (tissue.barrier[at] != BARRIER_STOP)).reshape(
+        len(points_mm), -1
+    )
+    start = np.array([s.start for s in tissue.region])
+    stored = volume.stored[tuple((index + start).T)].astype(np.float64).reshape(inside.shape)
+    hu = stored * volume.slope + volume.intercept
+    count = inside.sum(axis=1)
+    mean = np.where(inside, hu, 0.0).sum(axis=1) / np.maximum(count, 1)
+    return inside.mean(axis=1), mean

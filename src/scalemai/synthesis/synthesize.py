@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from scalemai.anatomy import Organ, organ
 from scalemai.errors import CaseError, MissingStructureError, PlacementError
+from scalemai.geometry import Region
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.draw import draw_recipe
 from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
@@ -60,6 +61,7 @@ class Tissues:
     def __init__(self, masks: Mapping[str, Mask]) -> None:
         self._masks = masks
         self._tissues: dict[str, Tissue] = {}
+        self._occupied: list[tuple[NDArray[np.bool_], Region]] = []
 
     def structures_of(self, facts: Organ) -> tuple[str, ...]:
         """The masks at hand that make up an organ: its own, or those of its sides."""
@@ -73,7 +75,10 @@ class Tissues:
             existing = [m for name, m in self._masks.items() if name.endswith("_lesion")]
             vessels = [self._masks[name] for name in facts.vessels if name in self._masks]
             mask = self._masks[structure]
-            self._tissues[structure] = prepare_tissue(structure, mask, vessels, existing)
+            tissue = prepare_tissue(structure, mask, vessels, existing)
+            for grown, box in self._occupied:
+                tissue.block(grown, BARRIER_STOP, box)
+            self._tissues[structure] = tissue
         return self._tissues[structure]
 
     def site_mask(self, facts: Organ, site: str | None) -> Mask | None:
@@ -82,20 +87,20 @@ class Tissues:
 
     def occupy(self, lesion: Lesion) -> None:
         """Keep later lesions out of a painted one and two voxels round it."""
-        box = tuple(
-            slice(max(s.start - _GAP_VOXELS, 0), s.stop + _GAP_VOXELS) for s in lesion.region
+        low, high = zip(
+            *((max(s.start - _GAP_VOXELS, 0), s.stop) for s in lesion.region), strict=True
         )
-        inner = [s.start - b.start for s, b in zip(lesion.region, box, strict=True)]
-        grown = np.pad(
-            lesion.mask,
-            [
-                (start, b.stop - s.stop)
-                for start, s, b in zip(inner, lesion.region, box, strict=True)
-            ],
+        box = (
+            slice(low[0], high[0] + _GAP_VOXELS),
+            slice(low[1], high[1] + _GAP_VOXELS),
+            slice(low[2], high[2] + _GAP_VOXELS),
         )
-        grown = ndimage.binary_dilation(grown, iterations=_GAP_VOXELS)
+        before = [s.start - b.start for s, b in zip(lesion.region, box, strict=True)]
+        padded = np.pad(lesion.mask, [(n, _GAP_VOXELS) for n in before])
+        grown = ndimage.binary_dilation(padded, iterations=_GAP_VOXELS)
+        self._occupied.append((grown, box))
         for tissue in self._tissues.values():
-            tissue.block(grown, BARRIER_STOP, (box[0], box[1], box[2]))
+            tissue.block(grown, BARRIER_STOP, box)
 
 
 def synthesize_volume(
