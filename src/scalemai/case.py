@@ -24,6 +24,7 @@ __all__ = ["Case", "MaskSource", "Presence", "check_case_id"]
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 _LONGEST_ID = 200
+_DICOM_SUFFIXES = {"", ".dcm", ".ima", ".zip"}
 
 # Structures that a data set may give in parts only; together the parts are the whole. Organs
 # with a left and a right side come from `organ(name).structures`.
@@ -60,12 +61,12 @@ class Case:
     id
         Name of the case, safe as a file name on every system.
     ct
-        NIfTI file, or folder of a DICOM series.
+        NIfTI file; or folder, zip or file of a DICOM series.
     sources
         Where the mask of each structure is, by canonical name; masks whose name is not known
         stand under their own.
     series
-        SeriesInstanceUID, if the folder holds more than one series.
+        Which series (see :func:`scalemai.io.dicom.read_series`), if the folder holds several.
     hu_offset
         Added to every voxel on reading, for files that were stored without their rescale
         intercept (usually -1024).
@@ -86,7 +87,7 @@ class Case:
     id: str
     ct: Path
     sources: Mapping[str, MaskSource] = field(default_factory=dict)
-    series: str | None = None
+    series: str | int | None = None
     hu_offset: float = 0.0
     class_map: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -118,6 +119,19 @@ class Case:
         """Names of the masks that make up a structure; empty if the case does not have it."""
         return self._parts(name) or ()
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The masks of the case that together are a structure; usually just one.
+
+        Raises
+        ------
+        MissingStructureError
+            If the case has no mask of the structure, or not of all its parts.
+        """
+        parts = self._parts(name)
+        if parts is None:
+            raise self._missing(name)
+        return parts
+
     def volume(self) -> Volume:
         """Read the CT.
 
@@ -137,7 +151,7 @@ class Case:
 
     def grid(self) -> Grid:
         """The grid of the CT; of a NIfTI file only the header is read."""
-        return read_grid(self.ct) if is_nifti_name(self.ct) else self._read().grid
+        return self._read().grid if self._is_dicom() else read_grid(self.ct)
 
     def mask(self, name: str, *, on: Grid | None = None) -> Mask:
         """Read the mask of one structure, on the grid of the CT.
@@ -217,12 +231,17 @@ class Case:
         return Presence.PRESENT if any(m.array.any() for m in masks) else Presence.ABSENT
 
     def _read(self) -> Volume:
-        if is_nifti_name(self.ct):
+        if not self._is_dicom():
             return read_volume(self.ct)
         # pydicom takes long to import and most cases are NIfTI.
         from scalemai.io.dicom import read_series
 
-        return read_series(self.ct, self.series)
+        return read_series(self.ct, series=self.series)
+
+    def _is_dicom(self) -> bool:
+        if is_nifti_name(self.ct):
+            return False
+        return self.ct.suffix.lower() in _DICOM_SUFFIXES or self.ct.is_dir()
 
     def _read_parts(self, parts: Iterable[str], on: Grid | None) -> dict[str, Mask]:
         sources = {part: self.sources[part] for part in sorted(parts)}

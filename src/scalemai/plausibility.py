@@ -28,6 +28,7 @@ from scalemai.volume import Mask, Volume
 __all__ = ["check_ct", "check_mask_on_ct"]
 
 _SAMPLE_VOXELS = 200_000
+_ENOUGH_VOXELS = 2_000  # of a structure, for a median within a few HU
 _RE_EXPORT = "export the CT again in Hounsfield units, unwindowed, as int16 or float"
 
 _NORMALISED_LIMIT = 20.0  # z-scores and 0..1 stay within it; the noise alone of a CT does not
@@ -188,14 +189,12 @@ def _not_finite(volume: Volume) -> IntensityError:
 
 def _sample_inside(mask: Mask, volume: Volume) -> NDArray[np.float64]:
     """HU at voxels of the mask: of every eighth slab for a big structure, of all for a small."""
-    axis = 2 if mask.array.flags.f_contiguous else 0
-    for step in (8, 1):
-        slabs = [slice(None)] * 3
-        slabs[axis] = slice(None, None, step)
-        box = tuple(slabs)
-        values = volume.stored[box][mask.array[box]]
-        if values.size >= _SAMPLE_VOXELS // 100:
-            break
+    inside, stored = mask.array, volume.stored
+    if inside.flags.f_contiguous:  # rows of memory are searched thirty times faster
+        inside, stored = inside.T, stored.T
+    values = stored[::8][inside[::8]]
+    if values.size < _ENOUGH_VOXELS:
+        values = stored[inside]
     return values.astype(np.float64) * volume.slope + volume.intercept
 
 
