@@ -119,19 +119,6 @@ class Case:
         """Names of the masks that make up a structure; empty if the case does not have it."""
         return self._parts(name) or ()
 
-    def parts(self, name: str) -> tuple[str, ...]:
-        """The masks of the case that together are a structure; usually just one.
-
-        Raises
-        ------
-        MissingStructureError
-            If the case has no mask of the structure, or not of all its parts.
-        """
-        parts = self._parts(name)
-        if parts is None:
-            raise self._missing(name)
-        return parts
-
     def volume(self) -> Volume:
         """Read the CT.
 
