@@ -15,6 +15,7 @@ from scalemai.volume import Mask, Volume
 __all__ = ["draw_recipe", "least_contrast_hu"]
 
 _LARGEST_SHARE_OF_SPAN = 0.95
+_LARGEST_TEXTURE = 0.4  # of the contrast: a texture that outweighs it would hide the lesion
 _SPEED_SPREAD = 0.6  # standard deviation of log speed of the most irregular lesion
 
 
@@ -112,7 +113,9 @@ def draw_recipe(
         noise_seed=noise_seed,
         contrast_hu=float(contrast),
         margin_mm=min(margin, 0.3 * diameter),
-        texture_sd_hu=0.0 if spec.uniform else kind.texture.sd_hu,
+        texture_sd_hu=0.0
+        if spec.uniform
+        else min(kind.texture.sd_hu, _LARGEST_TEXTURE * abs(contrast)),
         texture_scale_mm=kind.texture.scale_mm,
         necrosis=necrosis,
     )

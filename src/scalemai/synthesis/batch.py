@@ -1,0 +1,105 @@
+"""Many cases: a resumable run of :func:`synthesize_case` on the local engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from scalemai._version import __version__
+from scalemai.case import Case
+from scalemai.engine import Ledger, Run
+from scalemai.engine import map as map_cases
+from scalemai.errors import ConfigError
+from scalemai.io.atomic import remove_partials
+from scalemai.synthesis.files import SIDECAR_NAME, Request, synthesize_case
+
+__all__ = ["LEDGER_NAME", "open_ledger", "synthesize_cases"]
+
+LEDGER_NAME = "ledger.jsonl"
+
+
+def open_ledger(out: Path, request: Request) -> Ledger:
+    """Lock the output folder for one request and clear what a killed run left in it.
+
+    Parameters
+    ----------
+    out
+        Folder of the synthetic cases; made if it is absent.
+    request
+        What is asked: another request into the same folder is refused.
+
+    Raises
+    ------
+    LockedError
+        If another run is writing to the folder.
+    ConfigError
+        If the folder holds the cases of another request.
+    OutputError
+        If the folder cannot be made or written.
+    """
+    fields = {
+        "verb": "synthesize",
+        "version": __version__,
+        "seed": str(request.seed),
+        "count": "-".join(str(n) for n in request.count),
+        "lesions": json.dumps([asdict(spec) for spec in request.specs]),
+    }
+    ledger = Ledger(out / LEDGER_NAME, fingerprint=fields)
+    remove_partials(out)
+    return ledger
+
+
+def synthesize_cases(
+    cases: Iterable[Case],
+    out: Path,
+    request: Request,
+    *,
+    ledger: Ledger,
+    workers: int = 1,
+    timeout_s: float | None = None,
+    memory_bytes: int | None = None,
+) -> Run[Path]:
+    """Grow lesions in many cases; one bad case costs itself alone.
+
+    Parameters
+    ----------
+    cases
+        The hosts. Those that the ledger has as done, and whose files are there, are skipped.
+    out
+        Folder of the synthetic cases, not that of the hosts.
+    request
+        What is asked of every case.
+    ledger
+        From :func:`open_ledger`.
+    workers
+        Number of processes; the voxels do not depend on it.
+    timeout_s, memory_bytes
+        Limits of one case, see :func:`scalemai.engine.map`.
+
+    Raises
+    ------
+    ConfigError
+        If a case would be written over its own host.
+    """
+    hosts = list(cases)
+    for case in hosts:
+        if (out / case.id).resolve() in (case.ct.resolve(), *case.ct.resolve().parents):
+            fix = "choose another --out"
+            raise ConfigError("the result would replace its host", where=out / case.id, fix=fix)
+    return map_cases(
+        partial(synthesize_case, out=out, request=request),
+        hosts,
+        workers=workers,
+        ledger=ledger,
+        is_complete=lambda key: (out / key / SIDECAR_NAME).is_file(),
+        key=_case_id,
+        timeout_s=timeout_s,
+        memory_bytes=memory_bytes,
+    )
+
+
+def _case_id(case: Case) -> str:
+    return case.id
