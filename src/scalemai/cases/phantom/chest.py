@@ -1,0 +1,188 @@
+"""Lungs with vessels and airways, the heart and its vessels, and the mediastinum."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalemai.cases.phantom.body import Body
+from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max, smooth_min
+from scalemai.cases.phantom.labels import only
+from scalemai.cases.phantom.trees import grow_tree, spline
+
+__all__ = ["paint_chest"]
+
+_TOP_MM = 300.0
+_LUNG_FLOOR_MM = -30.0
+
+
+def _ball(x: F32, y: F32, z: F32, centre: tuple[float, ...], half: tuple[float, ...]) -> F32:
+    """An ellipsoid as about a distance."""
+    q = [(a - np.float32(c)) / np.float32(h) for a, c, h in zip((x, y, z), centre, half, strict=True)]
+    r = np.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2)
+    out: F32 = (r - 1) * np.float32(min(half))
+    return out
+
+
+class _Heart:
+    """The heart in axes turned with it: a to the apex (left, forwards, down), b left-up, c up."""
+
+    def __init__(self, body: Body) -> None:
+        rng = body.spec.stream("heart")
+        self.body = body
+        self.size = float(np.clip(rng.normal(1.0, 0.05), 0.9, 1.12))
+        floor = body.dome_left_mm - 4
+        self.centre = np.array([-24.0, 24.0, floor + 34 * self.size])
+        a = np.array([-0.68, 0.55, -0.48])
+        self.a = a / np.linalg.norm(a)
+        c = np.array([0.1, 0.72, 0.68])
+        c = c - (c @ self.a) * self.a
+        self.c = c / np.linalg.norm(c)
+        self.b = np.cross(self.c, self.a)
+
+    def axes(self, x: F32, y: F32, z: F32) -> tuple[F32, F32, F32]:
+        x, y, z = self.body.warped(x, y, z, 2.0, 50.0)
+        p = [(v - np.float32(o)) / np.float32(self.size) for v, o in zip((x, y, z), self.centre)]
+        a, b, c = (
+            p[0] * np.float32(e[0]) + p[1] * np.float32(e[1]) + p[2] * np.float32(e[2])
+            for e in (self.a, self.b, self.c)
+        )
+        return a, b, c
+
+    def muscle(self, x: F32, y: F32, z: F32) -> F32:
+        a, b, c = self.axes(x, y, z)
+        left = _ball(a, b, c, (8, -8, -6), (56, 33, 33))
+        right = _ball(a, b, c, (0, 8, 17), (50, 36, 27))
+        atria = smooth_min(
+            _ball(a, b, c, (-40, -6, -8), (24, 34, 26)), _ball(a, b, c, (-38, 30, 8), (26, 27, 28)), 8
+        )
+        return smooth_min(smooth_min(left, right, 8.0), atria, 8.0)
+
+    def left_ventricle(self, x: F32, y: F32, z: F32) -> F32:
+        return _ball(*self.axes(x, y, z), (6, -9, -7), (42, 20, 20))
+
+    def right_ventricle(self, x: F32, y: F32, z: F32) -> F32:
+        a, b, c = self.axes(x, y, z)
+        septum = _ball(a, b, c, (8, -8, -6), (56, 32, 32))
+        return smooth_max(_ball(a, b, c, (0, 9, 18), (46, 32, 23)), -septum, 3.0)
+
+    def left_atrium(self, x: F32, y: F32, z: F32) -> F32:
+        return _ball(*self.axes(x, y, z), (-42, -7, -9), (19, 29, 22))
+
+    def right_atrium(self, x: F32, y: F32, z: F32) -> F32:
+        return _ball(*self.axes(x, y, z), (-39, 31, 8), (23, 23, 25))
+
+    def sac(self, x: F32, y: F32, z: F32) -> F32:
+        return self.muscle(x, y, z) - np.float32(6)
+
+
+def paint_chest(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
+    """Paint diaphragm, lungs, heart and mediastinum; nothing if the chest is off the grid."""
+    if canvas.z[-1] < _LUNG_FLOOR_MM:
+        return
+    heart = _Heart(body)
+    box = canvas.box((-190, -150, _LUNG_FLOOR_MM), (190, 150, _TOP_MM))
+    if box is None:
+        return
+    _paint_diaphragm_and_lungs(canvas, body, heart, hu)
+    _paint_heart(canvas, heart, hu)
+    _paint_lung_trees(canvas, body, heart, hu)
+
+
+def _paint_diaphragm_and_lungs(
+    canvas: Canvas, body: Body, heart: _Heart, hu: dict[str, float]
+) -> None:
+    box = canvas.box((-190, -150, _LUNG_FLOOR_MM), (190, 150, _TOP_MM))
+    if box is None:
+        return
+    wall = canvas.field(lambda x, y, z: body.cavity(x, y, z) + np.float32(2), box, 4.0)
+    above = canvas.field(body.diaphragm, box, 3.0)
+    chest = np.maximum(wall - 1, -above)
+    canvas.paint(box, np.maximum(wall - 1, -above - 2.2), hu["muscle"], "diaphragm", only("visceral_fat"))
+    canvas.paint(box, chest, hu["visceral_fat"] + 6, "mediastinal_fat")
+
+    def middle(x: F32, y: F32, z: F32) -> F32:
+        """What lies between the lungs."""
+        sx, sy = body.spine(z)
+        wide = np.interp(z, [60, 110, 160, 190, 260], [20, 24, 30, 34, 30]).astype(np.float32)
+        wx, wy, wz = body.warped(x, y, z, 3.0, 50.0)
+        flat = np.abs(wx + 5) - wide * np.where(y > 20, 0.45, 1.0).astype(np.float32)
+        behind = sy - np.float32(2) - wy
+        core = smooth_max(flat, behind, 10.0)
+        aorta = np.sqrt((wx + 20) ** 2 + (wy - sy - 4) ** 2) - np.float32(17)
+        return smooth_min(smooth_min(core, aorta, 8.0), heart.sac(x, y, z), 10.0)
+
+    between = canvas.field(middle, box, 3.0)
+    x, y, z = box.xyz
+    lung = hu["lung"] + np.float32(10) * body.texture(x, y, z, 14.0, 2)
+    # Gravity: the back of a lung is a little denser than the front.
+    lung += (-np.float32(0.35) * y).astype(np.float32)
+    fissure = np.abs(
+        0.55 * (y + 18) + (z - 150) + 6 * body.noise(x, y, z, 80.0)
+    )
+    lung += np.float32(170) * np.exp(-((fissure / np.float32(0.9)) ** 2))
+    for side, name in ((-1.0, "left"), (1.0, "right")):
+        half = -side * x - 0.5 * 0
+        d = smooth_max(smooth_max(wall, -between, 6.0), np.float32(2.2) - above, 5.0)
+        canvas.paint(box, np.maximum(d, half), lung, f"lung_{name}")
+
+
+def _paint_heart(canvas: Canvas, heart: _Heart, hu: dict[str, float]) -> None:
+    c = heart.centre
+    box = canvas.box(c - 95, c + 95)
+    if box is None:
+        return
+    allowed = np.ones(256, bool)
+    canvas.paint(box, canvas.field(heart.muscle, box), hu["myocardium"], "heart", allowed)
+    right = "right_heart_blood"
+    for shape, blood in (
+        (heart.left_atrium, "arterial_blood"),
+        (heart.right_atrium, right),
+        (heart.right_ventricle, right),
+        (heart.left_ventricle, "arterial_blood"),
+    ):
+        canvas.paint(box, canvas.field(shape, box), hu[blood], "heart")
+
+
+def _paint_lung_trees(canvas: Canvas, body: Body, heart: _Heart, hu: dict[str, float]) -> None:
+    rng = body.spec.stream("lung trees")
+    hila = heart.centre[2] + 34
+    carina = hila + 34
+    windpipe = spline([(2, -12, 300), (3, -22, carina + 40), (2, -26, carina)], 4.0)
+    hollow = Tubes.along(windpipe, 9.0)
+    for side, name in ((-1.0, "left"), (1.0, "right")):
+        inside = _points_in_lung(body, heart, side, rng, 420)
+        root = np.array([side * 16 - 4, -8, hila + 8])
+        main = spline([root, (side * 34 - 4, -14, hila), (side * 52, -28, hila - 25)], 3.0)
+        lung = only(f"lung_{name}", f"lung_vessel_{name}")
+        for stream, (trunk, r, tip) in enumerate(((main, 10.0, 0.75), (main + [0, 12, -14], 7.5, 0.7))):
+            targets = inside[stream * 200 : stream * 200 + 190]
+            targets = targets[np.argsort(-np.linalg.norm(targets - trunk[-1], axis=1))]
+            tree = grow_tree([trunk], targets, r, tip, rng, step_mm=5.0, wiggle_mm=3.0)
+            canvas.paint_vessel(tree, hu["right_heart_blood"] - 10, f"lung_vessel_{name}", lung)
+        stem = spline([(2, -26, carina), (side * 18, -28, carina - 18),
+                       (side * 38, -32, hila - 8), (side * 56, -44, hila - 42)], 3.0)  # fmt: skip
+        ends = inside[390:412]
+        air = grow_tree([stem], ends, 6.0, 1.2, rng, step_mm=4.0, wiggle_mm=2.0)
+        wall = Tubes(air.points, air.radii * 1.18 + 0.55, air.where, air.segments)
+        canvas.paint_vessel(wall, 30.0, None)
+        canvas.paint_vessel(air, hu["gas"], "airway")
+    canvas.paint_vessel(Tubes.along(windpipe, 10.6), 40.0, None)
+    canvas.paint_vessel(hollow, hu["gas"], "airway")
+
+
+def _points_in_lung(
+    body: Body, heart: _Heart, side: float, rng: np.random.Generator, count: int
+) -> F32:
+    found: list[F32] = []
+    total = 0
+    while total < count:
+        p = rng.uniform((2, -110, 0), (140, 100, 260), (4000, 3)).astype(np.float32)
+        p[:, 0] *= side
+        x, y, z = (p[:, n][:, None, None] for n in range(3))
+        d = np.maximum(np.maximum(body.cavity(x, y, z) + 5, 5 - body.diaphragm(x, y, z)),
+                       14 - np.abs(x))  # fmt: skip
+        d = np.maximum(d, 2 - heart.sac(x, y, z))
+        keep = p[d[:, 0, 0] < 0]
+        found.append(keep)
+        total += len(keep)
+    return np.concatenate(found)[:count]
