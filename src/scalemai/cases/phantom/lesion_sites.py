@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import edt
@@ -15,22 +15,21 @@ from scalemai.errors import MissingStructureError, UnknownNameError
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 
-__all__ = [
-    "OrganSite",
-    "candidates",
-    "depth_mm",
-    "find_sites",
-    "group_of",
-    "lesion_structure",
-    "root_organ",
-]
+__all__ = ["OrganSite", "Voxel", "find_sites", "group_of", "lesion_structure", "root_organ"]
 
 Bool = NDArray[np.bool_]
+Voxel = tuple[int, int, int]
 
 _TRUNK_RADIUS_MM = 3.0
 _TRUNK_MARGIN_MM = 1.0
 _FAT_HU = (-200.0, -20.0)
 _MARGIN_TO_LESIONS_MM = 2.0
+_SOFT_TISSUE_HU = 40.0
+_CANDIDATE_STEP_MM = 2.5
+_SMALL_ORGAN_VOXELS = 20_000
+_ROOM_AND_SHARE = ((1.05, 0.98), (0.8, 0.9), (0.55, 0.8), (0.35, 0.65), (0.0, 0.5))
+"""Depth that is asked of a centre, in radii, and share of the lesion that must fit there."""
+
 _CUBE = np.ones((3, 3, 3), bool)
 
 
@@ -65,73 +64,93 @@ class OrganSite:
     grid
         Grid of the box.
     inside
-        The organ in the box.
-    blocked
-        Other organs, large vessels and ducts, and a margin round those.
-    tubes
-        All vessels and ducts.
+        Voxels of the organ where a lesion may lie. Shrinks as lesions are placed.
+    allowed
+        The same with the fat around the organ, if its lesions may bulge. Shrinks too.
+    parenchyma
+        The organ without vessels, ducts and lesions. Shrinks too.
     thin_tubes
         Names of the vessels and ducts that lie in the box; where a lesion covers one, it is gone.
     wholes, parts
         Structures that the organ belongs to, and its own parts.
-    bulges
-        Whether its lesions may stick out into fat.
     """
 
     organ: str
     region: Region
     grid: Grid
     inside: Bool
-    blocked: Bool
-    tubes: Bool
+    allowed: Bool
+    parenchyma: Bool
     thin_tubes: tuple[str, ...]
     wholes: tuple[str, ...]
     parts: tuple[str, ...]
-    bulges: bool
 
-    def allowed(self, hu: NDArray[np.float32], lesions: Bool) -> tuple[Bool, Bool]:
-        """Voxels of the box where a further lesion may lie: all of them, and those in the organ.
+    def keep_off(self, lesion: Bool, box: Region) -> None:
+        """Take a lesion, given in a box of the whole grid, and a margin from what is free."""
+        pad = [int(np.ceil(_MARGIN_TO_LESIONS_MM / s)) + 1 for s in self.grid.spacing_mm]
+        near = _near(np.pad(lesion, [(p, p) for p in pad]), _MARGIN_TO_LESIONS_MM, self.grid)
+        here, there = [], []
+        for cut, whole, p, n in zip(box, self.region, pad, self.inside.shape, strict=True):
+            start = cut.start - p - whole.start
+            low, high = max(start, 0), min(cut.stop + p - whole.start, n)
+            if high <= low:
+                return
+            here.append(slice(low, high))
+            there.append(slice(low - start, high - start))
+        for mask in (self.inside, self.allowed, self.parenchyma):
+            mask[tuple(here)] &= ~near[tuple(there)]
+
+    def parenchyma_hu(self, hu: NDArray[np.float32], centre: Voxel, radius_mm: float) -> float:
+        """Median HU of the organ's soft tissue round a voxel; 40 HU where it has none (lung)."""
+        half = [int(np.ceil(radius_mm / s)) for s in self.grid.spacing_mm]
+        box = self.grid.clip(np.subtract(centre, half), np.add(centre, half))
+        if box is None:
+            return _SOFT_TISSUE_HU
+        values = hu[box][self.parenchyma[box]]
+        soft = values[(values > -30.0) & (values < 300.0)]
+        if len(soft) < max(8, 0.2 * len(values)):
+            return _SOFT_TISSUE_HU
+        return float(np.median(soft))
+
+    def candidates(
+        self, radius_mm: float, *, exophytic: bool, rng: np.random.Generator
+    ) -> Iterator[tuple[Voxel, float]]:
+        """Voxels to try as a centre, roomy ones first, each with the share that must be kept.
 
         Parameters
         ----------
-        hu
-            Noiseless HU in the box.
-        lesions
-            Lesions that are there already, in the box.
+        radius_mm
+            Half the diameter of the lesion.
+        exophytic
+            Whether it should touch the surface of the organ or stick out.
+        rng
+            Chooses among voxels that are equally good.
         """
-        free = ~self.blocked & ~_near(lesions, _MARGIN_TO_LESIONS_MM, self.grid)
-        inside = self.inside & free
-        if not self.bulges:
-            return inside, inside
-        fat = free & ~self.inside & (hu > _FAT_HU[0]) & (hu < _FAT_HU[1])
-        # Voxels that organ and fat share are neither; without them the two would not touch.
-        shared = ndimage.binary_dilation(fat, _CUBE) & ndimage.binary_dilation(self.inside, _CUBE)
-        return inside | fat | (shared & free & ~self.inside), inside
-
-    def parenchyma_hu(
-        self, hu: NDArray[np.float32], centre: Sequence[int], radius_mm: float
-    ) -> float:
-        """Median HU of the organ's soft tissue round a voxel; 40 HU where it has none (lung)."""
-        half = [int(np.ceil(radius_mm / s)) for s in self.grid.spacing_mm]
-        low, high = np.subtract(centre, half), np.add(centre, half)
-        box = self.grid.clip(low, high)
-        if box is None:
-            return 40.0
-        values = hu[box][self.inside[box] & ~self.tubes[box]]
-        soft = values[(values > -30.0) & (values < 300.0)]
-        return float(np.median(soft)) if len(soft) >= max(8, 0.2 * len(values)) else 40.0
-
-
-def depth_mm(mask: Bool, grid: Grid) -> NDArray[np.float32]:
-    """Distance in mm of every voxel to the nearest one outside the mask or the array."""
-    distance: NDArray[np.float32] = edt.edt(
-        np.ascontiguousarray(mask), anisotropy=grid.spacing_mm, black_border=True
-    )
-    return distance
+        step = [max(1, int(_CANDIDATE_STEP_MM // s)) for s in self.grid.spacing_mm]
+        if np.count_nonzero(self.inside) < _SMALL_ORGAN_VOXELS:
+            step = [1, 1, 1]
+        every = tuple(slice(s // 2, None, s) for s in step)
+        size = tuple(n * s for n, s in zip(self.grid.spacing_mm, step, strict=True))
+        depth = inside_mm = _depth_mm(self.inside[every], size)
+        wanted = inside_mm > 0.0
+        if exophytic:
+            depth = _depth_mm(self.allowed[every], size)
+            wanted &= inside_mm <= max(0.7 * radius_mm, 1.01 * max(size))
+        for need, kept in _ROOM_AND_SHARE:
+            places = np.flatnonzero(wanted & (depth >= need * radius_mm))
+            if len(places) == 0:
+                continue
+            for flat in rng.choice(places, size=min(10, len(places)), replace=False):
+                index = np.unravel_index(flat, inside_mm.shape)
+                i, j, k = (int(n) * s + s // 2 for n, s in zip(index, step, strict=True))
+                yield (i, j, k), kept
 
 
 def find_sites(
-    masks: Mapping[str, Bool], grid: Grid, reach_mm: Mapping[str, float]
+    masks: Mapping[str, Bool],
+    hu: NDArray[np.float32],
+    grid: Grid,
+    reach_mm: Mapping[str, float],
 ) -> dict[str, OrganSite]:
     """Look at every structure once and describe the surroundings of some organs.
 
@@ -139,6 +158,8 @@ def find_sites(
     ----------
     masks
         All structures of the patient, shape (i, j, k).
+    hu
+        HU of the patient without noise, shape (i, j, k).
     grid
         Their grid.
     reach_mm
@@ -154,7 +175,7 @@ def find_sites(
         for draft in drafts.values():
             if name != draft.organ:
                 draft.add(name, mask)
-    return {name: draft.finish() for name, draft in drafts.items()}
+    return {name: draft.finish(hu) for name, draft in drafts.items()}
 
 
 class _Draft:
@@ -176,15 +197,16 @@ class _Draft:
         self._volume = np.count_nonzero(self.inside)
         self._foreign = np.zeros(self.inside.shape, bool)
         self._tubes = np.zeros(self.inside.shape, bool)
+        self._lesions = np.zeros(self.inside.shape, bool)
         self._names: dict[str, list[str]] = {"tube": [], "whole": [], "part": []}
 
     def add(self, name: str, mask: Bool) -> None:
+        part = mask[self.region]
+        if not part.any():
+            return
         group = group_of(name)
         if group == "lesion":
-            return  # lesions come and go; they are looked at when the next one is placed
-        part = mask[self.region]
-        here = np.count_nonzero(part)
-        if here == 0:
+            self._lesions |= part
             return
         if group in ("vessel", "duct"):
             self._tubes |= part
@@ -198,25 +220,45 @@ class _Draft:
         else:
             self._foreign |= part
 
-    def finish(self) -> OrganSite:
-        thick = depth_mm(self._tubes, self.grid) >= _TRUNK_RADIUS_MM
+    def finish(self, hu: NDArray[np.float32]) -> OrganSite:
+        thick = _depth_mm(self._tubes, self.grid.spacing_mm) >= _TRUNK_RADIUS_MM
         trunks = self._tubes & _near(thick, _TRUNK_RADIUS_MM, self.grid)
-        blocked = (self._foreign & ~self.inside) | _near(trunks, _TRUNK_MARGIN_MM, self.grid)
-        # Vessels outside the organ stay where they are, however thin.
-        blocked |= self._tubes & ~self.inside
-        bulges = group_of(self.organ) == "organ" and root_organ(self.organ) not in ("lung", "heart")
+        # Thin vessels may be overgrown inside the organ; outside they stay where they are.
+        blocked = (self._foreign | self._tubes) & ~self.inside
+        blocked |= _near(trunks, _TRUNK_MARGIN_MM, self.grid)
+        blocked |= _near(self._lesions, _MARGIN_TO_LESIONS_MM, self.grid)
+        inside = self.inside & ~blocked
+        allowed = inside.copy()
+        if group_of(self.organ) == "organ" and root_organ(self.organ) not in ("lung", "heart"):
+            around = hu[self.region]
+            fat = ~self.inside & ~blocked & (around > _FAT_HU[0]) & (around < _FAT_HU[1])
+            # Voxels that organ and fat share are neither; without them the two would not touch.
+            shared = _grown(fat) & _grown(self.inside) & ~self.inside & ~blocked
+            allowed |= fat | shared
         return OrganSite(
             organ=self.organ,
             region=self.region,
             grid=self.grid,
-            inside=self.inside,
-            blocked=blocked,
-            tubes=self._tubes,
+            inside=inside,
+            allowed=allowed,
+            parenchyma=self.inside & ~self._tubes & ~self._lesions,
             thin_tubes=tuple(self._names["tube"]),
             wholes=tuple(self._names["whole"]),
             parts=tuple(self._names["part"]),
-            bulges=bulges,
         )
+
+
+def _depth_mm(mask: Bool, spacing_mm: tuple[float, ...]) -> NDArray[np.float32]:
+    """Distance in mm of every voxel to the nearest one outside the mask or the array."""
+    depth: NDArray[np.float32] = edt.edt(
+        np.ascontiguousarray(mask), anisotropy=spacing_mm, black_border=True
+    )
+    return depth
+
+
+def _grown(mask: Bool) -> Bool:
+    grown: Bool = ndimage.binary_dilation(mask, _CUBE)
+    return grown
 
 
 def _near(mask: Bool, distance_mm: float, grid: Grid) -> Bool:
@@ -224,7 +266,7 @@ def _near(mask: Bool, distance_mm: float, grid: Grid) -> Bool:
     if not mask.any():
         return mask
     away = edt.edt(np.ascontiguousarray(~mask), anisotropy=grid.spacing_mm, black_border=False)
-    near: Bool = (away <= distance_mm) | ndimage.binary_dilation(mask, _CUBE)
+    near: Bool = (away <= distance_mm) | _grown(mask)
     return near
 
 
@@ -234,36 +276,3 @@ def group_of(name: str) -> str:
         return structure(name).group
     except UnknownNameError:
         return "organ"
-
-
-def candidates(
-    inside_mm: NDArray[np.float32],
-    allowed_mm: NDArray[np.float32],
-    radius_mm: float,
-    shallow_mm: float | None,
-    rng: np.random.Generator,
-) -> Iterator[tuple[tuple[int, int, int], float]]:
-    """Voxels to try as a centre, roomy ones first, each with the share that must be kept.
-
-    Parameters
-    ----------
-    inside_mm, allowed_mm
-        Depth below the surface of the organ's part that is free, and of all that is allowed.
-    radius_mm
-        Half the diameter of the lesion.
-    shallow_mm
-        Stay within this depth of the organ's surface, where the lesion should stick out.
-    rng
-        Chooses among voxels that are equally good.
-    """
-    depth = inside_mm if shallow_mm is None else allowed_mm
-    wanted = inside_mm > 0.0
-    if shallow_mm is not None:
-        wanted &= inside_mm <= shallow_mm
-    for need, kept in ((1.05, 0.98), (0.8, 0.9), (0.55, 0.8), (0.35, 0.65), (0.0, 0.5)):
-        places = np.flatnonzero(wanted & (depth >= need * radius_mm))
-        if len(places) == 0:
-            continue
-        for flat in rng.choice(places, size=min(10, len(places)), replace=False):
-            i, j, k = np.unravel_index(flat, inside_mm.shape)
-            yield (int(i), int(j), int(k)), kept

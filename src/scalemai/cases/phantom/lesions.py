@@ -18,14 +18,7 @@ from numpy.typing import NDArray
 from scalemai.cases.phantom.anatomy import Anatomy
 from scalemai.cases.phantom.lesion_recipes import PhantomLesion, sample_lesion
 from scalemai.cases.phantom.lesion_shapes import draw_shape
-from scalemai.cases.phantom.lesion_sites import (
-    OrganSite,
-    candidates,
-    depth_mm,
-    find_sites,
-    group_of,
-    lesion_structure,
-)
+from scalemai.cases.phantom.lesion_sites import OrganSite, Voxel, find_sites, lesion_structure
 from scalemai.cases.phantom.lesion_stamp import Cover, Stamp
 from scalemai.cases.phantom.lesion_textures import Tissues, texture_hu
 from scalemai.errors import PlacementError
@@ -35,8 +28,6 @@ __all__ = ["PhantomLesion", "PlacedLesion", "add_lesions", "lesion_structure", "
 
 Bool = NDArray[np.bool_]
 F32 = NDArray[np.float32]
-
-Voxel = tuple[int, int, int]
 
 _KEPT_AT_LEAST = 0.5  # of a lesion that is cut by its surroundings, at a place that was asked for
 _NEIGHBOURHOOD_MM = 20.0
@@ -123,7 +114,7 @@ def add_lesions(
         hu=anatomy.ideal_hu.copy(order="K"),
         grid=anatomy.grid,
         masks=_Overlay(anatomy.structures, {}),
-        sites=find_sites(anatomy.structures, anatomy.grid, reach),
+        sites=find_sites(anatomy.structures, anatomy.ideal_hu, anatomy.grid, reach),
     )
     seeds = rng.integers(2**63, size=(len(lesions), 3))
     placed: dict[int, PlacedLesion] = {}
@@ -173,7 +164,7 @@ class _Patient:
 
 def _add_one(patient: _Patient, lesion: PhantomLesion, seeds: NDArray[np.int64]) -> PlacedLesion:
     site = patient.sites[lesion.organ]
-    middle, stamp, cover = _find_place(patient, site, lesion, seeds)
+    middle, stamp, cover = _find_place(site, lesion, seeds)
     start = [s.start for s in site.region]
     centre = (middle[0] + start[0], middle[1] + start[1], middle[2] + start[2])
     box, inner = _box(centre, stamp.half, patient.grid.shape)
@@ -192,6 +183,8 @@ def _add_one(patient: _Patient, lesion: PhantomLesion, seeds: NDArray[np.int64])
     mask = cover.mask[inner]
     structure = lesion_structure(lesion.organ)
     _update_masks(patient, site, box, mask, structure)
+    for other in patient.sites.values():
+        other.keep_off(mask, box)
     if lesion.centre_mm is None:
         lesion = replace(lesion, centre_mm=_triple(patient.grid.to_world(centre)))
     return PlacedLesion(
@@ -207,15 +200,10 @@ def _add_one(patient: _Patient, lesion: PhantomLesion, seeds: NDArray[np.int64])
 
 
 def _find_place(
-    patient: _Patient, site: OrganSite, lesion: PhantomLesion, seeds: NDArray[np.int64]
+    site: OrganSite, lesion: PhantomLesion, seeds: NDArray[np.int64]
 ) -> tuple[Voxel, Stamp, Cover]:
     """The voxel of the site where a lesion fits, its stamp, and what it covers there."""
     diameter = lesion.diameter_mm
-    others = np.zeros(site.inside.shape, bool)
-    for name in patient.masks:
-        if group_of(name) == "lesion":
-            others |= patient.masks[name][site.region]
-    allowed, inside = site.allowed(patient.hu[site.region], others)
     shape = draw_shape(lesion.shape, diameter, np.random.default_rng(seeds[1]))
     places: Iterable[tuple[Voxel, float]]
     if lesion.centre_mm is not None:
@@ -224,16 +212,11 @@ def _find_place(
         fraction, places = index - (i, j, k), [((i, j, k), _KEPT_AT_LEAST)]
     else:
         fraction = np.zeros(3)
-        places = candidates(
-            depth_mm(inside, site.grid),
-            depth_mm(allowed, site.grid),
-            diameter / 2.0,
-            max(0.35 * diameter, 1.01 * max(site.grid.spacing_mm)) if lesion.exophytic else None,
-            np.random.default_rng(seeds[0]),
-        )
+        place_rng = np.random.default_rng(seeds[0])
+        places = site.candidates(diameter / 2.0, exophytic=lesion.exophytic, rng=place_rng)
     stamp = Stamp(shape, site.grid, fraction, diameter, lesion.margin_mm)
     for middle, kept in places:
-        room, organ = (_cut(mask, middle, stamp.half) for mask in (allowed, inside))
+        room, organ = (_cut(mask, middle, stamp.half) for mask in (site.allowed, site.inside))
         cover = stamp.fit(room)
         if cover is None:
             continue
