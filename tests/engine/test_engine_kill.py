@@ -58,6 +58,12 @@ def drive_to_the_gate(folder: Path, workers: int) -> tuple[subprocess.Popen[str]
     return driver, [driver.stdout.readline().strip() for _ in range(10)]
 
 
+def open_gate(folder: Path) -> None:
+    """Let those go that wait, and nobody wait from now on."""
+    (folder / "gate").rename(folder / "old_gate")
+    os.close(os.open(folder / "old_gate", os.O_RDWR))
+
+
 def resume(folder: Path, workers: int) -> None:
     """Finish the run, and check that nothing was done twice or forgotten."""
     before = [record.key for record in engine.read_ledger(folder / "ledger.jsonl")]
@@ -113,9 +119,7 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_lives(tmp_pa
 def test_a_killed_worker_costs_one_attempt_of_one_case(tmp_path: Path) -> None:
     driver, _ = drive_to_the_gate(tmp_path, workers=2)
     workers_of(driver)[0].kill()
-    (tmp_path / "gate").rename(tmp_path / "old_gate")
-    writer = os.open(tmp_path / "old_gate", os.O_RDWR)  # lets those go that wait
-    os.close(writer)
+    open_gate(tmp_path)
     output, _ = driver.communicate(timeout=60)
     assert driver.returncode == 0
     records = engine.read_ledger(tmp_path / "ledger.jsonl")
@@ -154,7 +158,11 @@ def drive_slow_import(folder: Path, what: str) -> subprocess.Popen[str]:
     os.mkfifo(folder / "importing")
     os.mkfifo(folder / "gate")
     driver = subprocess.Popen(
-        [sys.executable, script, what], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script, what],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     with (folder / "importing").open("rb", buffering=0) as importing:
         assert importing.read(1) == b"x"
@@ -170,6 +178,28 @@ def test_control_c_while_workers_start_leaves_nothing_and_says_it_once(tmp_path:
     assert errors.count("Traceback") == 1
 
 
+def test_an_interrupt_that_reaches_a_starting_worker_is_left_to_the_driver(tmp_path: Path) -> None:
+    driver = drive_slow_import(tmp_path, "importing")
+    for worker in workers_of(driver):
+        worker.send_signal(signal.SIGINT)
+    gate = os.open(tmp_path / "gate", os.O_RDWR)
+    os.write(gate, b"go")
+    _, errors = driver.communicate(timeout=10)
+    os.close(gate)
+    assert (driver.returncode, errors) == (0, "")
+
+
+def test_an_interrupt_that_reaches_a_busy_worker_is_left_to_the_driver(tmp_path: Path) -> None:
+    driver, _ = drive_to_the_gate(tmp_path, workers=2)
+    for worker in workers_of(driver):
+        worker.send_signal(signal.SIGINT)
+    open_gate(tmp_path)
+    _, errors = driver.communicate(timeout=60)
+    assert (driver.returncode, errors) == (0, "")
+    records = engine.read_ledger(tmp_path / "ledger.jsonl")
+    assert {(record.status, record.attempts) for record in records} == {("done", 1)}
+
+
 def test_a_worker_whose_driver_died_before_it_was_ready_leaves(tmp_path: Path) -> None:
     driver = drive_slow_import(tmp_path, "importing")
     family = psutil.Process(driver.pid).children(recursive=True)
@@ -180,7 +210,8 @@ def test_a_worker_whose_driver_died_before_it_was_ready_leaves(tmp_path: Path) -
     os.write(gate, b"go")  # a byte for each of the two
     assert survivors(family) == []
     os.close(gate)
-    driver.communicate(timeout=10)
+    _, errors = driver.communicate(timeout=10)
+    assert errors == ""
 
 
 def test_without_help_of_the_kernel_a_worker_watches_its_driver(tmp_path: Path) -> None:
