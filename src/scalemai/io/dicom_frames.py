@@ -17,7 +17,16 @@ from pydicom.uid import (
 
 from scalemai.errors import UnreadableFileError
 
-__all__ = ["CT_CLASSES", "FRAME_TAGS", "Frame", "frames_of", "lookup", "text"]
+__all__ = [
+    "CT_CLASSES",
+    "FRAME_TAGS",
+    "Frame",
+    "first_value",
+    "frame_layers",
+    "frames_of",
+    "lookup",
+    "text",
+]
 
 CT_CLASSES = frozenset(
     {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
@@ -135,12 +144,7 @@ def frames_of(dataset: Dataset, file: str, where: str) -> list[Frame]:
         If an element is missing that every image has, or a number cannot be parsed.
     """
     try:
-        shared = _group(dataset.get("SharedFunctionalGroupsSequence"))
-        per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
-        if dataset.SOPClassUID == CTImageStorage or not per_frame:
-            layers: list[list[Dataset]] = [[dataset]]
-        else:
-            layers = [[*_items(group), *shared, dataset] for group in per_frame]
+        layers = frame_layers(dataset)
         return [_frame(layer, index, dataset, file) for index, layer in enumerate(layers)]
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise UnreadableFileError(
@@ -150,11 +154,20 @@ def frames_of(dataset: Dataset, file: str, where: str) -> list[Frame]:
         ) from error
 
 
+def frame_layers(dataset: Dataset) -> list[list[Dataset]]:
+    """Where to look for the attributes of each frame: its own groups, the shared ones, the top."""
+    shared = _group(dataset.get("SharedFunctionalGroupsSequence"))
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame or dataset.SOPClassUID == CTImageStorage:
+        return [[dataset]]
+    return [[*_items(group), *shared, dataset] for group in per_frame]
+
+
 def lookup(dataset: Dataset, keyword: str) -> Any:
     """An element of a data set, or of its shared or first functional groups; None if absent."""
     layers = [dataset, *_group(dataset.get("SharedFunctionalGroupsSequence"))]
     layers += _group(dataset.get("PerFrameFunctionalGroupsSequence"))
-    return _first(layers, keyword)
+    return first_value(layers, keyword)
 
 
 def text(value: Any) -> str:
@@ -174,7 +187,8 @@ def _items(group: Dataset) -> list[Dataset]:
     return [element.value[0] for element in group if element.VR == "SQ" and element.value]
 
 
-def _first(layers: Iterable[Dataset], keyword: str) -> Any:
+def first_value(layers: Iterable[Dataset], keyword: str) -> Any:
+    """The first value for a keyword that is neither absent nor empty; else None."""
     for layer in layers:
         value = layer.get(keyword)
         if value is not None and value != "":
@@ -186,9 +200,9 @@ def _frame(layers: list[Dataset], index: int, dataset: Dataset, file: str) -> Fr
     position = _numbers(layers, "ImagePositionPatient", 3)
     orientation = _numbers(layers, "ImageOrientationPatient", 6)
     spacing = _numbers(layers, "PixelSpacing", 2)
-    image_type = _first(layers, "FrameType") or dataset.get("ImageType") or ()
-    rescale_type = _first(layers, "RescaleType")
-    traits = ((key, _first(layers, key)) for key in _DISTINGUISHING)
+    image_type = first_value(layers, "FrameType") or dataset.get("ImageType") or ()
+    rescale_type = first_value(layers, "RescaleType")
+    traits = ((key, first_value(layers, key)) for key in _DISTINGUISHING)
     return Frame(
         file=file,
         index=index,
@@ -214,12 +228,12 @@ def _strings(value: Any) -> tuple[str, ...]:
 
 
 def _number(layers: list[Dataset], keyword: str) -> float | None:
-    value = _first(layers, keyword)
+    value = first_value(layers, keyword)
     return None if value is None else _finite(value, keyword)
 
 
 def _numbers(layers: list[Dataset], keyword: str, count: int) -> list[float] | None:
-    value = _first(layers, keyword)
+    value = first_value(layers, keyword)
     if value is None:
         return None
     numbers = [_finite(part, keyword) for part in value]

@@ -5,7 +5,7 @@ DICOM's world is LPS+ mm; everything that leaves these functions as a grid is RA
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ Scanners round positions to as little as 0.1 mm, which moves a slice by up to 0.
 through the first and the last one; what is displaced by more has another spacing (author's
 estimate, to be refined). The deviation of *positions* is limited, not that of gaps, so that small
 errors cannot add up over a long series."""
+
+T = TypeVar("T", bound=np.generic)
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SHOWN = 3
@@ -121,9 +123,7 @@ def tilt_deg(grid: Grid) -> float:
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(step, normal)), abs(step @ normal))))
 
 
-def place(
-    array: NDArray[np.generic], grid: Grid, target: Grid, *, where: str | None = None
-) -> NDArray[np.generic]:
+def place(array: NDArray[T], grid: Grid, target: Grid, *, where: str | None = None) -> NDArray[T]:
     """Put an array on another grid whose voxels coincide with its own; nothing is interpolated.
 
     The grids may differ by the order and direction of their axes and by which part of space they
@@ -168,7 +168,7 @@ def place(
         (max(first, 0), min(first + size, limit))
         for first, size, limit in zip(low, turned.shape, target.shape, strict=True)
     ]
-    result = np.zeros(target.shape, array.dtype)
+    result: NDArray[T] = np.zeros(target.shape, array.dtype)
     if all(stop > begin for begin, stop in overlap):
         into = tuple(slice(begin, stop) for begin, stop in overlap)
         source = tuple(

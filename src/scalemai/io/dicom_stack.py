@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "SAME_POSITION_MM",
     "Stack",
     "median_spacing_mm",
+    "sparse_grid",
     "stack_frames",
 ]
 
@@ -107,11 +108,68 @@ def stack_frames(
             raise _conflict(kept[-1], image, placed, where)
     positions = np.array([image.position_lps_mm for image in kept])
     told = (frames[0].between_mm, frames[0].thickness_mm, slice_spacing_mm)
-    hint = next((value for value in told if value is not None and value > 0), None)
-    numbers, step = lattice(positions, normal, where=where, spacing_mm=hint, gaps="refuse")
+    numbers, step = lattice(
+        positions, normal, where=where, spacing_mm=_first_positive(told), gaps="refuse"
+    )
     affine = plane_affine(positions[0], plane, step)
     grid = Grid((frames[0].columns, frames[0].rows, int(numbers[-1]) + 1), affine)
     return Stack(tuple(image.frame for image in kept), grid, tuple(dropped))
+
+
+def sparse_grid(
+    frames: Sequence[Frame], *, where: str, like: Grid | None = None
+) -> tuple[NDArray[np.int64], Grid]:
+    """The slice number of each frame of a segmentation, and the grid that the frames span.
+
+    Several frames may lie at one position (one per segment), and positions may lack frames
+    (those of empty slices are often left out).
+
+    Parameters
+    ----------
+    frames
+        At least one frame.
+    where
+        For messages.
+    like
+        A grid on which the frames are expected; it tells the slice spacing where the positions
+        do not (one slice, or every second one).
+
+    Raises
+    ------
+    GeometryError
+        If positions are missing, orientations or pixel spacings are mixed, or the positions fit
+        no regular lattice.
+    """
+    plane = _plane_of(frames[0], where)
+    normal = _normal(plane)
+    placed = [_placed(frame, normal, where) for frame in frames]
+    _check_alike(placed, where)
+    order = sorted(range(len(placed)), key=lambda n: placed[n].depth_mm)
+    levels: list[_Placed] = []
+    level_of = np.zeros(len(placed), np.int64)
+    for n in order:
+        if not levels or placed[n].depth_mm - levels[-1].depth_mm > SAME_POSITION_MM:
+            levels.append(placed[n])
+        elif not _same_place(levels[-1], placed[n]):
+            raise GeometryError(
+                f"frames at {placed[n].depth_mm:.2f} mm along the normal are shifted against "
+                "each other within their plane",
+                where=where,
+                fix="export the segmentation again",
+            )
+        level_of[n] = len(levels) - 1
+    told = [frames[0].between_mm, frames[0].thickness_mm]
+    expected = None if like is None else _slice_step(like, normal)
+    if expected is not None:
+        told.insert(0, float(expected @ normal))
+    positions = np.array([image.position_lps_mm for image in levels])
+    numbers, step = lattice(
+        positions, normal, where=where, spacing_mm=_first_positive(told), gaps="allow"
+    )
+    if len(positions) == 1 and expected is not None:
+        step = expected
+    shape = (frames[0].columns, frames[0].rows, int(numbers[-1]) + 1)
+    return numbers[level_of], Grid(shape, plane_affine(positions[0], plane, step))
 
 
 def median_spacing_mm(frames: Sequence[Frame]) -> float | None:
@@ -126,6 +184,19 @@ def median_spacing_mm(frames: Sequence[Frame]) -> float | None:
     steps = np.diff(depths)
     steps = steps[steps > SAME_POSITION_MM]
     return float(np.median(steps)) if len(steps) else None
+
+
+def _first_positive(values: Iterable[float | None]) -> float | None:
+    return next((value for value in values if value is not None and value > 0), None)
+
+
+def _slice_step(grid: Grid, normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The step of ``grid`` that runs most nearly along ``normal``, in LPS+ mm, pointing with it."""
+    steps = grid.affine[:3, :3] * np.array([[-1.0], [-1.0], [1.0]])
+    along = normal @ steps / np.asarray(grid.spacing_mm)
+    axis = int(np.abs(along).argmax())
+    step: NDArray[np.float64] = steps[:, axis] * np.sign(along[axis])
+    return step
 
 
 def _normal(plane: NDArray[np.float64]) -> NDArray[np.float64]:
