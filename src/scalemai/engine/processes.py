@@ -1,10 +1,10 @@
 """Worker processes, one pipe each, so that what happens to one cannot touch another.
 
-The pools of the standard library, of joblib and of pebble share one queue and its locks between
-all workers. A worker that is killed while it holds a lock stops the others (pebble 5.2: no answer
-for 60 to 120 s, then all cases in flight are lost), and one that leaves with ``os._exit(0)``
-is waited for without end. Here nothing is shared. The driver, in one thread, waits for
-whichever worker answers, dies or runs out of time.
+The pools of the standard library, joblib and pebble share a queue and its locks between workers.
+The first two lose the whole run with one dead worker. In pebble 5.2 a worker that is killed while
+it holds a lock stops the others for one to two minutes, after which the cases in flight are lost,
+and a case that leaves with ``os._exit(0)`` is waited for without end. Here nothing is shared: the
+driver, in one thread, waits for whichever worker answers, dies or runs out of time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from scalemai.errors import ConfigError
 __all__ = ["Answer", "Pool"]
 
 CASES_PER_WORKER = 100
-"""A worker is replaced after so many cases, which caps what native libraries leak."""
+"""A worker is replaced after so many cases, which caps what native libraries leak. The author's
+estimate: a start takes seconds where a hundred cases take many minutes."""
 
 FAILED_STARTS = 3
 """So many workers in a row may die while starting (memory was short) before the run stops."""
@@ -237,7 +238,8 @@ class Pool:
     def _remove(self, worker: _Worker) -> Task | None:
         self._workers.remove(worker)
         worker.connection.close()
-        _reap(worker.process)
+        if not _reap(worker.process):
+            self._leaving.append(worker.process)
         return worker.task
 
     def _start(self) -> _Worker:
@@ -280,11 +282,13 @@ def _ending(process: SpawnProcess) -> str:
         return f"signal {-code}"
 
 
-def _reap(process: SpawnProcess) -> None:
+def _reap(process: SpawnProcess) -> bool:
+    """Wait for the end of a process, at last with force; whether it came."""
     process.join(FAREWELL_S)
     if process.exitcode is None:
         process.kill()
-        process.join()
+        process.join(FAREWELL_S)  # a dead network disk can hold even a killed process
+    return process.exitcode is not None
 
 
 @contextlib.contextmanager
