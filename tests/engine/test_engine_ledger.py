@@ -10,7 +10,7 @@ from pathlib import Path
 
 import engine_cases
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalemai import engine
@@ -47,6 +47,7 @@ def test_records_can_be_read_while_a_run_is_writing(tmp_path: Path) -> None:
         assert read_ledger(ledger.path) == RECORDS[:1]
 
 
+@settings(deadline=None)  # a shared disk may take its time to sync
 @given(data=st.data())
 def test_a_ledger_cut_at_any_byte_loses_the_cut_line_only(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -63,6 +64,7 @@ def test_a_ledger_cut_at_any_byte_loses_the_cut_line_only(data: st.DataObject) -
         assert keys == [record.key for record in RECORDS[:whole]] + ["after_1", "after_2"]
 
 
+@settings(deadline=None)  # a shared disk may take its time to sync
 @given(junk=st.binary(min_size=1, max_size=200))
 def test_junk_after_the_last_line_never_spoils_a_record(junk: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
