@@ -99,7 +99,8 @@ def read_labels(path: Path) -> tuple[NDArray[Any], Grid]:
     header, stored = _read(path)
     slope, intercept = scaling_of(header, path)
     if stored.dtype.kind == "f" or (slope, intercept) != (1.0, 0.0):
-        values = stored.astype(np.float64) * slope + intercept
+        with np.errstate(all="ignore"):  # NaN and overflow are refused below
+            values = stored.astype(np.float64) * slope + intercept
         rounded = np.rint(values)
         whole = np.isfinite(values).all() and np.abs(values).max() < 2**53
         if not whole or np.abs(values - rounded).max() > 1e-2:
@@ -126,7 +127,8 @@ def read_mask(path: Path, name: str = "") -> Mask:
     if stored.dtype.kind in "iu" and (slope, intercept) == (1.0, 0.0):
         inside = stored > 0
     else:
-        inside = stored * slope + intercept > 0.5
+        with np.errstate(all="ignore"):  # overflow is inside, NaN is outside
+            inside = stored * slope + intercept > 0.5
     return Mask(inside, grid_of(header, path), name, path)
 
 

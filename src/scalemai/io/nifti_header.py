@@ -45,6 +45,7 @@ DAMAGE = (OSError, EOFError, zlib.error, _ISAL_ERROR)
 
 _SPACING_DISAGREEMENT = 0.02
 _MAX_HEADER_BYTES = 1 << 30  # header extensions are kilobytes; more is a damaged vox_offset
+_QUIET = np.errstate(all="ignore")  # NaN and overflow are judged below, not by a warning
 _SINGLE = (nib.Nifti1Header, nib.Nifti2Header)
 _PAIR = (nib.Nifti1Pair.header_class, nib.Nifti2Pair.header_class)
 
@@ -150,6 +151,7 @@ def truncated(path: Path, found: int | None = None, expected: int | None = None)
     return UnreadableFileError(what, where=path, fix="copy or download the file again")
 
 
+@_QUIET
 def scaling_of(header: Any, path: Path) -> tuple[float, float]:
     """Slope and intercept; (1, 0) where the header says "unscaled".
 
@@ -174,6 +176,7 @@ def affine_source_of(header: Any) -> str:
     return "qform" if int(header["qform_code"]) > 0 else "none"
 
 
+@_QUIET
 def grid_of(header: Any, path: Path) -> Grid:
     """The grid that a header describes; trailing axes of one voxel are dropped.
 
