@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -70,13 +70,16 @@ def atomic_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_partials(folder: Path) -> int:
-    """Delete what killed runs left behind in ``folder``; return how many entries were removed.
+def remove_partials(folder: Path, names: Collection[str]) -> int:
+    """Delete what killed runs left behind of the named entries; return how many were removed.
 
-    Call it only while holding the lock of the folder: a partial of a live run would be lost.
+    Name only what nobody else can be writing: a partial of a live run would be lost.
     """
     count = 0
     for entry in folder.glob(f".*{_SUFFIX}"):
+        name = entry.name[1 : -len(_SUFFIX)].rpartition(".")[0]
+        if name not in names:
+            continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
         else:

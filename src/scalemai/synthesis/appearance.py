@@ -52,7 +52,7 @@ def change_hu(
             recipe.texture_sd_hu,
             2.0 * recipe.texture_scale_mm / field.cell_mm,
             max(12.0, 1.5 * noise),
-            np.inf if core is None else core.rim_mm,
+            np.inf if core is None else core.rim_share * field.edge,
             0.0 if core is None else core.core_hu,
             VISIBILITY_HU,
         ]

@@ -376,7 +376,6 @@ def march(
                 speed[neighbour] = flow
                 if flow <= 0.0:
                     state[neighbour] = _BARRED
-                    time[neighbour] = now + step_mm  # for interpolation up to the boundary only
                     continue
             arrival = _turning_time(
                 time, state, neighbour, n, step_mm / speed[neighbour], value, weight

@@ -21,8 +21,8 @@ __all__ = ["LEDGER_NAME", "open_ledger", "synthesize_cases"]
 LEDGER_NAME = "ledger.jsonl"
 
 
-def open_ledger(out: Path, request: Request) -> Ledger:
-    """Lock the output folder for one request and clear what a killed run left in it.
+def open_ledger(out: Path, request: Request, *, shard: tuple[int, int] = (0, 1)) -> Ledger:
+    """Lock the output folder, or this shard's part of it, for one request.
 
     Parameters
     ----------
@@ -30,6 +30,8 @@ def open_ledger(out: Path, request: Request) -> Ledger:
         Folder of the synthetic cases; made if it is absent.
     request
         What is asked: another request into the same folder is refused.
+    shard
+        Part and number of parts, if several machines share the work.
 
     Raises
     ------
@@ -47,9 +49,9 @@ def open_ledger(out: Path, request: Request) -> Ledger:
         "count": "-".join(str(n) for n in request.count),
         "lesions": json.dumps([asdict(spec) for spec in request.specs]),
     }
-    ledger = Ledger(out / LEDGER_NAME, fingerprint=fields)
-    remove_partials(out)
-    return ledger
+    part, parts = shard
+    name = LEDGER_NAME if parts == 1 else f"ledger-{part:04d}-of-{parts:04d}.jsonl"
+    return Ledger(out / name, fingerprint=fields)
 
 
 def synthesize_cases(
@@ -89,6 +91,7 @@ def synthesize_cases(
         if (out / case.id).resolve() in (case.ct.resolve(), *case.ct.resolve().parents):
             fix = "choose another --out"
             raise ConfigError("the result would replace its host", where=out / case.id, fix=fix)
+    remove_partials(out, {case.id for case in hosts})
     return map_cases(
         partial(synthesize_case, out=out, request=request),
         hosts,

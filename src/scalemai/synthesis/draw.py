@@ -156,7 +156,7 @@ def _draw_necrosis(kind: LesionKind, diameter: float, rng: np.random.Generator) 
     if facts is None or diameter < facts.min_diameter_mm or happens >= facts.probability:
         return None
     spread = facts.hu.sd_hu * float(np.clip(core, -1.5, 1.5))
-    return Necrosis(rim_mm=rim * diameter / 2, core_hu=max(facts.hu.mean_hu + spread, 0.0))
+    return Necrosis(rim_share=rim, core_hu=max(facts.hu.mean_hu + spread, 0.0))
 
 
 def _visible(contrast: float, parenchyma: Parenchyma, kind: LesionKind) -> float:

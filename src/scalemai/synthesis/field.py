@@ -280,7 +280,7 @@ def _render(
                                             wk = wj * (w - k0 if dk else 1.0 - (w - k0))
                                             arrival += wk * t
                                             known += wk
-                            if known < 0.3:
+                            if known < 0.2:  # beyond the last cell before a barrier
                                 continue
                             since = edge - arrival / known
                             filled += min(max(since / width + 0.5, 0.0), 1.0)

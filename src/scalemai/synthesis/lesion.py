@@ -75,8 +75,8 @@ class Lesion:
         The box within the volume.
     stored
         New numbers of the box, in the volume's own type; equal to the old outside the lesion.
-    mask
-        Boolean array of the box.
+    mask, edited
+        Boolean arrays of the box: what is labelled, and what changed (the border fades out).
     measures
         What came out.
     """
@@ -85,6 +85,7 @@ class Lesion:
     region: Region
     stored: NDArray[Any]
     mask: NDArray[np.bool_]
+    edited: NDArray[np.bool_]
     measures: LesionMeasures
 
 
@@ -132,6 +133,7 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
     touched = change != 0.0
     stored = np.array(before)
     stored[touched] = volume.to_stored(around.hu[box][touched] + change[touched])
+    edited = stored != before
     difference = (stored[mask].astype(np.float64) - before[mask]) * volume.slope
     volume_mm3 = int(np.count_nonzero(mask)) * volume.grid.voxel_volume_mm3
     diameter = longest_axial_diameter_mm(mask, volume.grid)
@@ -146,14 +148,14 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
         mean_change_hu=float(difference.mean()),
         least_change_hu=float(np.abs(difference).min()),
         contrast_to_noise=abs(float(difference.mean())) / around.parenchyma.noise_hu,
-        edited_voxels=int(np.count_nonzero(stored != before)),
+        edited_voxels=int(np.count_nonzero(edited)),
         complete=complete,
         limited_by=""
         if complete
         else f"no more room in the {recipe.structure}: {diameter:.1f} of "
         f"{recipe.diameter_mm:.1f} mm",
     )
-    return Lesion(recipe, place, stored, mask, measures)
+    return Lesion(recipe, place, stored, mask, edited, measures)
 
 
 assert VISIBILITY_HU >= 1.0  # or rounding to whole HU could undo a change that is labelled

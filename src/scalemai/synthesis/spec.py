@@ -81,9 +81,9 @@ class LesionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Necrosis:
-    """A dead core: depth of the viable rim in mm, and HU of the core."""
+    """A dead core: share of the growth time that its rim is younger than, and HU of the core."""
 
-    rim_mm: float
+    rim_share: float
     core_hu: float
 
 

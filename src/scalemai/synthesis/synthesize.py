@@ -86,7 +86,7 @@ class Tissues:
         return None if site is None else self._masks.get(facts.sites[site])
 
     def occupy(self, lesion: Lesion) -> None:
-        """Keep later lesions out of a painted one and two voxels round it."""
+        """Keep later lesions off a painted one, its border, and two voxels round that."""
         low, high = zip(
             *((max(s.start - _GAP_VOXELS, 0), s.stop) for s in lesion.region), strict=True
         )
@@ -96,7 +96,7 @@ class Tissues:
             slice(low[2], high[2] + _GAP_VOXELS),
         )
         before = [s.start - b.start for s, b in zip(lesion.region, box, strict=True)]
-        padded = np.pad(lesion.mask, [(n, _GAP_VOXELS) for n in before])
+        padded = np.pad(lesion.edited, [(n, _GAP_VOXELS) for n in before])
         grown = ndimage.binary_dilation(padded, iterations=_GAP_VOXELS)
         self._occupied.append((grown, box))
         for tissue in self._tissues.values():
@@ -219,10 +219,8 @@ class _Canvas:
     def add(self, lesion: Lesion) -> None:
         if lesion.recipe.number > 255:
             raise CaseError("more than 255 lesions in one case", fix="ask for fewer")
-        # Borders may overlap where two lesions meet; only what this lesion changed is written.
-        old = self._volume.stored[lesion.region]
-        changed = lesion.stored != old
-        self._stored[lesion.region][changed] = lesion.stored[changed]
+        # Boxes may overlap where lesions do not; only what this one changed is written.
+        self._stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
         self._labels[lesion.region][lesion.mask] = lesion.recipe.number
         self._lesions.append(lesion)
 

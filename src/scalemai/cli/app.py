@@ -1,0 +1,214 @@
+"""The commands. Each reads its options, calls one function of the library and shows the result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalemai.errors import ConfigError, ScaleMAIError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="scalemai",
+    help="Grow realistic tumors in CT, with exact masks and a recipe that reproduces them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option(help="Folder to write to.", show_default=False)]
+Seed = Annotated[int, typer.Option(min=0, help="Seed: the same seed gives the same files.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; by default what cores and memory allow.")
+]
+Shard = Annotated[
+    str, typer.Option(metavar="I/N", help="Do part I of N, from 0, for example in a SLURM array.")
+]
+Labels = Annotated[Path | None, typer.Option(help="Label map or folder of masks of the CT.")]
+ClassMap = Annotated[str | None, typer.Option(help="Class map of the label map, e.g. pants.")]
+Layout = Annotated[str | None, typer.Option(help="Layout of the data set, if not recognised.")]
+Series = Annotated[str | None, typer.Option(help="SeriesInstanceUID, or its unique start.")]
+HuOffset = Annotated[float, typer.Option(help="Added to every voxel on reading, e.g. -1024.")]
+
+_MEMORY_PER_WORKER_BYTES = 2 << 30
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        from scalemai._version import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def synthesize(
+    cases: Annotated[
+        Path,
+        typer.Argument(help="Data set, case folder, CT file, DICOM folder, index; or phantom:N."),
+    ],
+    out: Out,
+    organ: Annotated[str, typer.Option(help="Organs, comma-separated.")] = "liver",
+    diameter: Annotated[str, typer.Option(help="Longest axial diameter.")] = "3-40mm",
+    count: Annotated[str, typer.Option(help="Lesions per case.")] = "1",
+    kind: Annotated[str | None, typer.Option(help="Lesion kind, e.g. pdac.")] = None,
+    site: Annotated[str | None, typer.Option(help="Part of the organ, e.g. tail.")] = None,
+    at: Annotated[str | None, typer.Option(help="Place in RAS+ mm: x,y,z.")] = None,
+    contrast_hu: Annotated[float | None, typer.Option(help="Lesion minus parenchyma.")] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    shard: Shard = "0/1",
+    labels: Labels = None,
+    class_map: ClassMap = None,
+    layout: Layout = None,
+    series: Series = None,
+    hu_offset: HuOffset = 0.0,
+    montage: Annotated[bool, typer.Option(help="Also write montage.png of the cases.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and leave.")] = False,
+) -> None:
+    """Grow tumors in CTs: the same CTs with lesions, exact masks and sidecars."""
+    from scalemai.cli.options import make_request, parse_shard
+    from scalemai.engine import default_workers
+    from scalemai.engine import shard as share
+    from scalemai.synthesis.batch import open_ledger, synthesize_cases
+
+    request = make_request(
+        organ, diameter, count, kind=kind, site=site, at=at, contrast_hu=contrast_hu, seed=seed
+    )
+    part, parts = parse_shard(shard)
+    processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
+    if str(cases).startswith("phantom"):
+        from scalemai.cli.options import phantom_hosts
+
+        cases = phantom_hosts(str(cases), out, seed, processes)
+    from scalemai.cases import open_cases
+
+    dataset = open_cases(
+        cases, layout=layout, labels=labels, class_map=class_map, series=series, hu_offset=hu_offset
+    )
+    chosen = share(list(dataset), part, parts, key=lambda case: case.id)
+    if dry_run:
+        typer.echo(f"{len(chosen)} of {len(dataset)} cases to {out}")
+        for spec in request.specs:
+            typer.echo(str(spec))
+        return
+    with open_ledger(out, request, shard=(part, parts)) as ledger:
+        from scalemai.cli.report import follow
+
+        run = synthesize_cases(chosen, out, request, ledger=ledger, workers=processes)
+        code = follow(run, "synthesized")
+    if montage:
+        from scalemai.cli.options import montage_of
+
+        typer.echo(montage_of(out))
+    raise typer.Exit(code)
+
+
+@app.command()
+def phantom(
+    out: Out,
+    n: Annotated[int, typer.Option(min=1, help="Number of phantoms.")] = 8,
+    seed: Seed = 0,
+    workers: Workers = None,
+    small: Annotated[bool, typer.Option(help="Coarse and quick, for trying things out.")] = False,
+    phase: Annotated[str | None, typer.Option(help="Contrast phase; drawn by default.")] = None,
+    spacing: Annotated[str | None, typer.Option(help="Voxel size in mm: x,y,z.")] = None,
+) -> None:
+    """Generate CTs of phantoms with the masks of their organs."""
+    from scalemai.cli.options import write_phantom_cases
+    from scalemai.engine import default_workers
+
+    processes = workers or default_workers(2 * _MEMORY_PER_WORKER_BYTES)
+    raise typer.Exit(
+        write_phantom_cases(
+            out, n, seed=seed, workers=processes, small=small, phase=phase, spacing=spacing
+        )
+    )
+
+
+@app.command()
+def replay(
+    sidecar: Annotated[Path, typer.Argument(help="synthesis.json of a synthetic case.")],
+    out: Out,
+) -> None:
+    """Paint a synthetic case again from its sidecar and its host."""
+    from scalemai.synthesis.files import replay as paint_again
+
+    typer.echo(paint_again(sidecar, out))
+
+
+@app.command()
+def preview(
+    case: Annotated[Path, typer.Argument(help="Case folder, or CT with --labels.")],
+    out: Annotated[Path | None, typer.Option(help="PNG to write; CASE.png by default.")] = None,
+    structure: Annotated[
+        str | None, typer.Option(help="Structures to outline; the lesions by default.")
+    ] = None,
+    window: Annotated[str | None, typer.Option(help="soft-tissue, liver, lung or bone.")] = None,
+    labels: Labels = None,
+    class_map: ClassMap = None,
+    series: Series = None,
+) -> None:
+    """Write a picture of a case: three planes through each lesion with its outline."""
+    from scalemai.cases import open_cases
+    from scalemai.cli.options import preview_of
+
+    dataset = open_cases(case, labels=labels, class_map=class_map, series=series)
+    for one in dataset:
+        target = out or Path(f"{one.id}.png")
+        if len(dataset) > 1:
+            target = (out or Path()) / f"{one.id}.png"
+        typer.echo(preview_of(one, target, structure, window))
+
+
+@app.command()
+def info(
+    file: Annotated[Path, typer.Argument(help="NIfTI file, DICOM folder or case folder.")],
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what a file holds: grid, numbers, labels, and what is odd about it."""
+    from scalemai.inspection import inspect_file
+
+    report = inspect_file(file)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(report.as_dict(), indent=1))
+    else:
+        typer.echo(report.as_text())
+
+
+@app.command()
+def index(
+    root: Annotated[Path, typer.Argument(help="Data set to scan.")],
+) -> None:
+    """Scan a data set once into a Parquet index, which opens in a second."""
+    from scalemai.cases import build_index
+
+    typer.echo(build_index(root))
+
+
+def main() -> None:
+    """Run the command line; errors are one line, and the exit code says whose fault it was.
+
+    0 done, 1 some case or file failed, 2 the request is wrong, 130 interrupted.
+    """
+    try:
+        app()
+    except ConfigError as error:
+        typer.echo(f"scalemai: {error}", err=True)
+        sys.exit(2)
+    except ScaleMAIError as error:
+        typer.echo(f"scalemai: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("scalemai: interrupted; the same command goes on where it stopped", err=True)
+        sys.exit(130)

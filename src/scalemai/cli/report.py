@@ -1,0 +1,73 @@
+"""What a run shows while it works and when it is over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import typer
+
+from scalemai.engine import Outcome, Progress, Run
+
+__all__ = ["follow"]
+
+_LINE_EVERY_S = 30.0  # for logs that are no terminal
+
+
+def follow(run: Run[Any], verb: str) -> int:
+    """Draw the progress of a run to standard error; list failures at the end.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if every case is done, 1 if some failed.
+    """
+    progress = Progress(run.total, resumed=run.resumed)
+    failures: list[Outcome[Any]] = []
+    lively = sys.stderr.isatty()
+    shown = time.monotonic()
+    if run.resumed:
+        typer.echo(f"{run.resumed:,} of {run.total:,} cases were done before", err=True)
+    with run:
+        for outcome in run:
+            progress.add(outcome)
+            if outcome.status != "done":
+                failures.append(outcome)
+            now = time.monotonic()
+            if lively:
+                typer.echo(f"\r\x1b[2K{_line(progress, verb)}", err=True, nl=False)
+            elif now - shown >= _LINE_EVERY_S:
+                typer.echo(_line(progress, verb), err=True)
+                shown = now
+    if lively:
+        typer.echo("\r\x1b[2K", err=True, nl=False)
+    typer.echo(_line(progress, verb), err=True)
+    for outcome in sorted(failures, key=lambda one: one.key):
+        typer.echo(f"{outcome.status}: {_one_line(outcome)}", err=True)
+    return 1 if failures else 0
+
+
+def _one_line(outcome: Outcome[Any]) -> str:
+    text = " ".join((outcome.error or "no message").split())
+    return text if text.startswith(outcome.key) else f"{outcome.key}: {text}"
+
+
+def _line(progress: Progress, verb: str) -> str:
+    parts = [f"{verb} {progress.done:,} / {progress.total:,} cases"]
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    if progress.rate_per_s:
+        rate = progress.rate_per_s
+        parts.append(f"{rate:.1f} cases/s" if rate >= 1 else f"{1 / rate:.1f} s per case")
+    if progress.eta_s:
+        parts.append(f"{_duration(progress.eta_s)} left")
+    return " · ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
