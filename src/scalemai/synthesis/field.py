@@ -14,7 +14,15 @@ from scalemai.synthesis.automaton import NOISE_PERIOD, march
 from scalemai.synthesis.spec import Recipe
 from scalemai.synthesis.tissue import Neighbourhood
 
-__all__ = ["GrowthField", "Rendering", "fit_edge", "grow", "render", "search_radius_mm"]
+__all__ = [
+    "GrowthField",
+    "Rendering",
+    "border_width_mm",
+    "fit_edge",
+    "grow",
+    "render",
+    "search_radius_mm",
+]
 
 _CELLS_PER_DIAMETER = 28
 _FINEST_CELL_MM = 0.2
@@ -143,8 +151,8 @@ def render(
         None if no voxel is touched.
     """
     border = field.edge if edge is None else edge
-    width = _border_width(recipe, around.grid)
-    reached = np.isfinite(field.time) & (field.time <= border + 0.5 * width)
+    width = border_width_mm(recipe, around.grid)
+    reached = np.isfinite(field.time) & (field.time <= border + 2.0 * width)
     cells = np.nonzero(reached)
     if not cells[0].size:
         return None
@@ -163,7 +171,7 @@ def render(
     shape = tuple(int(s.stop - s.start) for s in box)
     density = np.zeros(shape, np.float32)
     age = np.zeros(shape, np.float32)
-    _render(field.time, field.from_voxel, start, parts, border, width, density, age)
+    _render(field.time, field.from_voxel, start, parts, border, width, field.cell_mm, density, age)
     return Rendering(box, density, age)
 
 
@@ -188,7 +196,7 @@ def fit_edge(field: GrowthField, recipe: Recipe, around: Neighbourhood, toleranc
     far = 0.0
     if first < target:
         last = float(field.time[np.isfinite(field.time)].max())
-        far = max(last - 0.5 * _border_width(recipe, around.grid), field.edge)
+        far = max(last - 0.5 * border_width_mm(recipe, around.grid), field.edge)
     # The mask widens with the edge: find the edge nearest to the field's own that will do.
     near, best, gap = field.edge, field.edge, abs(first - target)
     for _ in range(9):
@@ -201,8 +209,11 @@ def fit_edge(field: GrowthField, recipe: Recipe, around: Neighbourhood, toleranc
     return best
 
 
-def _border_width(recipe: Recipe, grid: Grid) -> float:
-    """Width in mm of the border: the lesion's own, but no sharper than the scan can show."""
+def border_width_mm(recipe: Recipe, grid: Grid) -> float:
+    """Width in mm over which a lesion fades, half of it outside the mask.
+
+    It is the lesion's own margin, but no sharper than the scan can show.
+    """
     blur = 1.2 * min(grid.spacing_mm)
     return float(np.hypot(recipe.margin_mm, blur))
 
@@ -240,6 +251,7 @@ def _render(
     parts: NDArray[np.int64],
     edge: float,
     width: float,
+    cell: float,
     density: NDArray[np.float32],
     age: NDArray[np.float32],
 ) -> None:
@@ -270,6 +282,8 @@ def _render(
                                 continue
                             arrival = 0.0
                             known = 0.0
+                            gu, gv, gw = 0.0, 0.0, 0.0
+                            corners = 0
                             for di in range(2):
                                 wi = u - i0 if di else 1.0 - (u - i0)
                                 for dj in range(2):
@@ -280,10 +294,19 @@ def _render(
                                             wk = wj * (w - k0 if dk else 1.0 - (w - k0))
                                             arrival += wk * t
                                             known += wk
+                                            gu += t if di else -t
+                                            gv += t if dj else -t
+                                            gw += t if dk else -t
+                                            corners += 1
                             if known < 0.2:  # beyond the last cell before a barrier
                                 continue
                             since = edge - arrival / known
-                            filled += min(max(since / width + 0.5, 0.0), 1.0)
+                            # Time to depth in mm: the front passed here at 1 / slope.
+                            slope = 1.0
+                            if corners == 8:
+                                slope = np.sqrt(gu * gu + gv * gv + gw * gw) / (4.0 * cell)
+                                slope = min(max(slope, 0.25), 4.0)
+                            filled += min(max(since / (slope * width) + 0.5, 0.0), 1.0)
                             if since > 0.0:
                                 deep += since
                 density[i, j, k] = filled / samples

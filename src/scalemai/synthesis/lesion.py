@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scalemai.geometry import Region
 from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
 from scalemai.synthesis.appearance import VISIBILITY_HU, change_hu
-from scalemai.synthesis.field import fit_edge, grow, render, search_radius_mm
+from scalemai.synthesis.field import border_width_mm, fit_edge, grow, render, search_radius_mm
 from scalemai.synthesis.spec import Recipe
 from scalemai.synthesis.tissue import Tissue, neighbourhood
 from scalemai.volume import Volume
@@ -37,6 +37,8 @@ class LesionMeasures:
         Change within the mask: mean, and smallest absolute one.
     contrast_to_noise
         Absolute mean change over noise.
+    border_mm
+        Every edited voxel lies within this distance in mm, and one voxel, of the mask.
     edited_voxels
         Number of voxels whose stored number changed, border included.
     complete
@@ -54,6 +56,7 @@ class LesionMeasures:
     mean_change_hu: float
     least_change_hu: float
     contrast_to_noise: float
+    border_mm: float
     edited_voxels: int
     complete: bool
     limited_by: str
@@ -148,6 +151,7 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
         mean_change_hu=float(difference.mean()),
         least_change_hu=float(np.abs(difference).min()),
         contrast_to_noise=abs(float(difference.mean())) / around.parenchyma.noise_hu,
+        border_mm=border_width_mm(recipe, volume.grid),
         edited_voxels=int(np.count_nonzero(edited)),
         complete=complete,
         limited_by=""
