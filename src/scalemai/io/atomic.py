@@ -47,7 +47,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     """Yield a temporary sibling folder of ``final``; on success it replaces ``final`` by rename.
 
     A folder that already has the final name is replaced as a whole, so a reader never sees a
-    mixture of two runs.
+    mixture of two runs; it is moved aside, not emptied in place, so a failure brings it back.
 
     Raises
     ------
@@ -56,18 +56,22 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     """
     final = Path(final)
     temporary = final.with_name(f".{final.name}.{os.getpid()}{_SUFFIX}")
+    retired = final.with_name(f".{final.name}.{os.getpid()}-old{_SUFFIX}")
     try:
         with _as_output_error(final):
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             yield temporary
             _sync(temporary)
-            if final.exists():
-                shutil.rmtree(final)
+            if final.is_dir():
+                final.replace(retired)
             temporary.replace(final)
             _sync(final.parent)
     finally:
+        if not final.exists() and retired.exists():
+            retired.replace(final)
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
 
 
 def remove_partials(folder: Path, names: Collection[str]) -> int:
@@ -110,10 +114,8 @@ def _as_output_error(final: Path) -> Iterator[None]:
 def _explain(error: OSError) -> tuple[str, str]:
     """What is wrong and what to do, in words, for an error of the operating system."""
     if error.errno == errno.ENOSPC:
-        return (
-            "the disk is full",
-            "free space or choose another --out; nothing half-written is left",
-        )
+        fix = "free space or choose another --out; nothing half-written is left"
+        return "the disk is full", fix
     if error.errno in {errno.EDQUOT, errno.EFBIG}:
         fix = "free space or ask for a larger limit; nothing half-written is left"
         return "the disk quota or file size limit is used up", fix
