@@ -248,7 +248,7 @@ _KIDNEY = (
     Diagnosis(
         "papillary carcinoma",
         1.5,
-        "hypo",
+        None,
         _ROUND,
         ("homogeneous", "mosaic"),
         _phases((-4, 8), (-110, -75), (-115, -80), (-85, -55)),
@@ -258,7 +258,7 @@ _KIDNEY = (
     Diagnosis(
         "oncocytoma",
         1.0,
-        "hypo",
+        None,
         ("ovoid", "superquadric"),
         ("scar",),
         _phases((-4, 4), (-45, -15), (-70, -35), (-50, -25)),

@@ -134,7 +134,7 @@ def sample_lesion(
     ConfigError
         If the diameter is out of range.
     """
-    name = structure(organ).name
+    name, diameter_mm = structure(organ).name, float(diameter_mm)
     when = canonical_phase(phase)
     seen = [d for d in diagnoses_of(name) if when in d.contrast]
     # An unusual size takes what is left of the table, or all of it where nothing is left.
@@ -146,7 +146,7 @@ def sample_lesion(
     return PhantomLesion(
         organ=name,
         kind=kind,
-        diameter_mm=float(diameter_mm),
+        diameter_mm=diameter_mm,
         contrast_hu=contrast,
         rim_hu=rng.uniform(*drawn.rim[when]) if when in drawn.rim else None,
         filling_hu=None if drawn.filling is None else rng.uniform(*drawn.filling),

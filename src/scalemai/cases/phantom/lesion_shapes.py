@@ -221,10 +221,10 @@ def _harmonic(rng: np.random.Generator) -> Shape:
 def _spiculated(rng: np.random.Generator) -> Shape:
     rough = rough_sphere(rng, amplitude=rng.uniform(0.06, 0.14), decay=1.2, degrees=(2, 7))
     directions = _directions()
-    count = int(rng.integers(8, 19))
+    count = int(rng.integers(18, 41))
     for pole in random_directions(rng, count):
         angle = np.arccos(np.clip(np.tensordot(pole, directions, axes=1), -1.0, 1.0))
-        height, width = rng.uniform(0.25, 0.8), rng.uniform(0.14, 0.3)
+        height, width = rng.uniform(0.25, 0.9), rng.uniform(0.12, 0.26)
         rough += (height * np.clip(1.0 - angle / width, 0.0, None)).astype(np.float32)
     return StarShape(_stretch(rng, 1.4), rough)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import edt
 import numpy as np
@@ -15,7 +16,15 @@ from scalemai.errors import MissingStructureError, UnknownNameError
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 
-__all__ = ["OrganSite", "Voxel", "find_sites", "group_of", "lesion_structure", "root_organ"]
+__all__ = [
+    "OrganSite",
+    "Place",
+    "Voxel",
+    "find_sites",
+    "group_of",
+    "lesion_structure",
+    "root_organ",
+]
 
 Bool = NDArray[np.bool_]
 Voxel = tuple[int, int, int]
@@ -27,8 +36,16 @@ _MARGIN_TO_LESIONS_MM = 2.0
 _SOFT_TISSUE_HU = 40.0
 _CANDIDATE_STEP_MM = 2.5
 _SMALL_ORGAN_VOXELS = 20_000
-_ROOM_AND_SHARE = ((1.05, 0.98), (0.8, 0.9), (0.55, 0.8), (0.35, 0.65), (0.0, 0.5))
-"""Depth that is asked of a centre, in radii, and share of the lesion that must fit there."""
+_LARGEST_BULGE = 0.6
+_STRICTNESS = (
+    (1.05, 0.98, 0.1),
+    (0.8, 0.9, 0.25),
+    (0.55, 0.8, 0.4),
+    (0.35, 0.7, 0.5),
+    (0, 0.6, 0.6),
+)
+"""From roomy to narrow: depth of the centre in radii, share of the lesion that must be kept where
+its surroundings cut it, share that may lie outside the organ."""
 
 _CUBE = np.ones((3, 3, 3), bool)
 
@@ -49,6 +66,24 @@ def lesion_structure(organ: str) -> str:
     root = root_organ(organ)
     found = [s.name for s in structures() if s.group == "lesion" and s.parent == root]
     return found[0] if found else f"{root}_lesion"
+
+
+class Place(NamedTuple):
+    """Where the centre of a lesion may go, and what must hold there.
+
+    Attributes
+    ----------
+    voxel
+        The voxel of the centre, in the box of the site.
+    kept
+        Share of the lesion that must be left when it is cut to what is allowed.
+    bulge
+        Largest share of it outside the organ.
+    """
+
+    voxel: Voxel
+    kept: float = 0.5
+    bulge: float = _LARGEST_BULGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +149,8 @@ class OrganSite:
 
     def candidates(
         self, radius_mm: float, *, exophytic: bool, rng: np.random.Generator
-    ) -> Iterator[tuple[Voxel, float]]:
-        """Voxels to try as a centre, roomy ones first, each with the share that must be kept.
+    ) -> Iterator[Place]:
+        """Places to try, roomy ones first.
 
         Parameters
         ----------
@@ -136,14 +171,14 @@ class OrganSite:
         if exophytic:
             depth = _depth_mm(self.allowed[every], size)
             wanted &= inside_mm <= max(0.7 * radius_mm, 1.01 * max(size))
-        for need, kept in _ROOM_AND_SHARE:
+        for need, kept, bulge in _STRICTNESS:
             places = np.flatnonzero(wanted & (depth >= need * radius_mm))
             if len(places) == 0:
                 continue
             for flat in rng.choice(places, size=min(10, len(places)), replace=False):
                 index = np.unravel_index(flat, inside_mm.shape)
                 i, j, k = (int(n) * s + s // 2 for n, s in zip(index, step, strict=True))
-                yield (i, j, k), kept
+                yield Place((i, j, k), kept, _LARGEST_BULGE if exophytic else bulge)
 
 
 def find_sites(

@@ -158,7 +158,7 @@ def _ring(tissues: Tissues, places: _Places, rng: np.random.Generator) -> F32:
 def _nodular_ring(tissues: Tissues, places: _Places, rng: np.random.Generator) -> F32:
     """Globules along the edge, not touching one another (hemangioma)."""
     hu = np.full(places.level.shape, tissues.solid_hu, np.float32)
-    count = int(rng.integers(4, 10))
+    count = int(rng.integers(6, 15))
     size = rng.uniform(0.16, 0.34, count) * places.radius_mm
     for direction, radius in zip(random_directions(rng, count), size, strict=True):
         x, y, z = places.offset_mm
@@ -184,7 +184,7 @@ def _necrotic(tissues: Tissues, places: _Places, rng: np.random.Generator) -> F3
 def _mosaic(tissues: Tissues, places: _Places, rng: np.random.Generator) -> F32:
     """Compartments of different enhancement: a Voronoi partition with soft borders."""
     seeds = places.features(rng, int(rng.integers(8, 20)))
-    spread = 0.22 * (tissues.solid_hu - tissues.filling_hu)
+    spread = 0.35 * (tissues.solid_hu - tissues.filling_hu)
     tone = np.clip(spread * rng.standard_normal(len(seeds)), -25.0, 25.0).astype(np.float32)
     first, second, near, other = _worley(seeds, places)
     weight = 0.5 * np.exp(-(second - first) / np.float32(0.12 * places.radius_mm))

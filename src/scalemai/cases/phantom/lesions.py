@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from scalemai.cases.phantom.anatomy import Anatomy
 from scalemai.cases.phantom.lesion_recipes import PhantomLesion, sample_lesion
 from scalemai.cases.phantom.lesion_shapes import draw_shape
-from scalemai.cases.phantom.lesion_sites import OrganSite, Voxel, find_sites, lesion_structure
+from scalemai.cases.phantom.lesion_sites import (
+    OrganSite,
+    Place,
+    Voxel,
+    find_sites,
+    lesion_structure,
+)
 from scalemai.cases.phantom.lesion_stamp import Cover, Stamp
 from scalemai.cases.phantom.lesion_textures import Tissues, texture_hu
 from scalemai.errors import PlacementError
@@ -29,9 +35,7 @@ __all__ = ["PhantomLesion", "PlacedLesion", "add_lesions", "lesion_structure", "
 Bool = NDArray[np.bool_]
 F32 = NDArray[np.float32]
 
-_KEPT_AT_LEAST = 0.5  # of a lesion that is cut by its surroundings, at a place that was asked for
 _NEIGHBOURHOOD_MM = 20.0
-_LARGEST_BULGE = {False: 0.25, True: 0.6}  # share outside the organ, by "exophytic"
 
 
 @dataclass(frozen=True)
@@ -205,25 +209,25 @@ def _find_place(
     """The voxel of the site where a lesion fits, its stamp, and what it covers there."""
     diameter = lesion.diameter_mm
     shape = draw_shape(lesion.shape, diameter, np.random.default_rng(seeds[1]))
-    places: Iterable[tuple[Voxel, float]]
+    places: Iterable[Place]
     if lesion.centre_mm is not None:
         index = site.grid.to_voxel(lesion.centre_mm)
         i, j, k = (int(n) for n in np.rint(index))
-        fraction, places = index - (i, j, k), [((i, j, k), _KEPT_AT_LEAST)]
+        fraction, places = index - (i, j, k), [Place((i, j, k))]
     else:
         fraction = np.zeros(3)
         place_rng = np.random.default_rng(seeds[0])
         places = site.candidates(diameter / 2.0, exophytic=lesion.exophytic, rng=place_rng)
     stamp = Stamp(shape, site.grid, fraction, diameter, lesion.margin_mm)
-    for middle, kept in places:
-        room, organ = (_cut(mask, middle, stamp.half) for mask in (site.allowed, site.inside))
+    for place in places:
+        room, organ = (_cut(m, place.voxel, stamp.half) for m in (site.allowed, site.inside))
         cover = stamp.fit(room)
         if cover is None:
             continue
         share = float(cover.share.sum())
         bulge = 1.0 - float(cover.share[organ].sum()) / share
-        if share >= kept * stamp.whole(cover) and bulge <= _LARGEST_BULGE[lesion.exophytic]:
-            return middle, stamp, cover
+        if share >= place.kept * stamp.whole(cover) and bulge <= place.bulge:
+            return place.voxel, stamp, cover
     where = "" if lesion.centre_mm is None else f" at {lesion.centre_mm} mm"
     raise PlacementError(
         f"no room{where} for a lesion of {diameter:g} mm",
