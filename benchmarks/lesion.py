@@ -1,0 +1,120 @@
+"""Cost of one lesion against its volume, and against a dense whole-organ implementation.
+
+Run: python benchmarks/lesion.py
+
+Each row grows, paints and measures lesions of one diameter in an ellipsoidal liver at 1 mm
+(CPU time of one core, file input and output excluded; the organ is cropped once per case and
+listed apart). The dense peer does what published hand-crafted generators do: it blurs an
+ellipsoid's mask and a texture over the whole organ's box with SciPy. The last block repeats one
+lesion in organs and scans of growing size: its cost must not follow them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+from scalemai.geometry import Grid
+from scalemai.synthesis.draw import draw_recipe
+from scalemai.synthesis.lesion import paint_lesion
+from scalemai.synthesis.spec import LesionSpec
+from scalemai.synthesis.tissue import Tissue, prepare_tissue
+from scalemai.volume import Mask, Volume
+
+REPEATS = 15
+
+
+def host(semi_axes_mm: tuple[float, float, float], pad: int = 10) -> tuple[Volume, Mask]:
+    """An ellipsoidal organ in fat at 1 mm."""
+    shape = tuple(int(2 * s) + 2 * pad for s in semi_axes_mm)
+    affine = np.eye(4)
+    affine[:3, 3] = -(np.asarray(shape) - 1) / 2
+    grid = Grid((shape[0], shape[1], shape[2]), affine)
+    axes = [np.linspace(-(n - 1) / 2, (n - 1) / 2, n) for n in shape]
+    square = sum(
+        ((axis / s) ** 2).reshape([-1 if d == a else 1 for d in range(3)])
+        for a, (axis, s) in enumerate(zip(axes, semi_axes_mm, strict=True))
+    )
+    inside = np.asfortranarray(square <= 1.0)
+    noise = np.random.default_rng(0).normal(0, 12, shape)
+    hu = np.where(inside, 110.0, -100.0) + noise
+    stored = np.asfortranarray(hu.round().astype(np.int16))
+    return Volume(stored, grid), Mask(inside, grid, "liver")
+
+
+def best_ms(call: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Least CPU time of several calls in ms."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return 1000.0 * min(times)
+
+
+def median_ms(calls: list[Callable[[], object]]) -> float:
+    """Median over lesions of the least CPU time of three calls in ms."""
+    return float(np.median([best_ms(call, 3) for call in calls]))
+
+
+def lesion_call(volume: Volume, tissue: Tissue, diameter: float, seed: int) -> Callable[[], object]:
+    """Draw, grow, paint and measure one lesion at the organ's centre."""
+    spec = LesionSpec(
+        organ="liver", kind="metastasis", diameter_mm=(diameter, diameter), at_mm=(0.0, 0.0, 0.0)
+    )
+
+    def call() -> object:
+        recipe = draw_recipe(spec, volume, tissue, case_id="a", number=1, seed=seed)
+        return paint_lesion(volume, tissue, recipe)
+
+    return call
+
+
+def dense_call(volume: Volume, mask: Mask, diameter: float) -> Callable[[], object]:
+    """The dense peer: whole-organ blurs of mask and texture, then a blend."""
+
+    def call() -> object:
+        hu = volume.hu()
+        centre = np.asarray(hu.shape) / 2
+        index = np.ogrid[tuple(slice(n) for n in hu.shape)]
+        square = sum(((i - c) / (diameter / 2)) ** 2 for i, c in zip(index, centre, strict=True))
+        lesion = (square <= 1.0) & mask.array
+        soft = ndimage.gaussian_filter(lesion.astype(np.float32), 1.5)
+        grain = ndimage.gaussian_filter(np.random.default_rng(0).random(hu.shape, np.float32), 3.0)
+        return np.where(mask.array, hu - soft * (0.5 + grain) * 40.0, hu)
+
+    return call
+
+
+def main() -> None:
+    volume, mask = host((100.0, 90.0, 65.0))
+    start = time.process_time()
+    tissue = prepare_tissue("liver", mask)
+    crop_ms = 1000 * (time.process_time() - start)
+    lesion_call(volume, tissue, 10.0, 0)()  # compile
+    print(
+        f"organ of {np.count_nonzero(mask.array) / 1e6:.2f} million voxels, crop {crop_ms:.0f} ms"
+    )
+    print("diameter mm | lesion ms | us per lesion voxel | dense peer ms | ratio")
+    for diameter in (3.0, 6.0, 10.0, 20.0, 30.0, 40.0, 60.0):
+        calls = [lesion_call(volume, tissue, diameter, seed) for seed in range(REPEATS)]
+        ours = median_ms(calls)
+        dense = best_ms(dense_call(volume, mask, diameter), 3)
+        voxels = np.pi / 6 * diameter**3
+        print(
+            f"{diameter:11.0f} | {ours:9.1f} | {1000 * ours / voxels:19.2f} | {dense:13.0f} "
+            f"| {dense / ours:5.0f}"
+        )
+    print("organ, million voxels | 20 mm lesion ms")
+    for scale in (0.5, 0.75, 1.0, 1.4):
+        volume, mask = host((100.0 * scale, 90.0 * scale, 65.0 * scale))
+        tissue = prepare_tissue("liver", mask)
+        calls = [lesion_call(volume, tissue, 20.0, seed) for seed in range(REPEATS)]
+        print(f"{np.count_nonzero(mask.array) / 1e6:21.2f} | {median_ms(calls):15.1f}")
+
+
+if __name__ == "__main__":
+    main()
