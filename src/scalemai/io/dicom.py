@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 
-from scalemai.errors import UnreadableFileError
-from scalemai.io.dicom_files import DicomFiles, header_remarks
+from scalemai.io.dicom_files import DicomFiles, damage_named, header_remarks
 from scalemai.io.dicom_frames import Frame, lookup, text
 from scalemai.io.dicom_geometry import tilt_deg
 from scalemai.io.dicom_pixels import LOWEST_CT_HU, HounsfieldStack, stored_frames
@@ -207,15 +206,11 @@ def _padding_hu(voxels: HounsfieldStack, frames: Sequence[Frame]) -> float | Non
 
 
 def _facts(dataset: Dataset, where: str) -> dict[str, Any]:
-    try:
+    with damage_named(where, "the header is damaged"):
         facts: dict[str, Any] = {key: text(lookup(dataset, name)) for key, name in _FACTS}
         for key, name in _NUMBERS:
             value = lookup(dataset, name)
             facts[key] = None if value is None else float(value)
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise UnreadableFileError(
-            f"the header is damaged ({error})", where=where, fix="export the file again"
-        ) from error
-    facts["transfer_syntax"] = str(dataset.file_meta.TransferSyntaxUID)
-    facts["lossy"] = text(lookup(dataset, "LossyImageCompression")) == "01"
-    return facts
+        facts["transfer_syntax"] = str(dataset.file_meta.TransferSyntaxUID)
+        facts["lossy"] = text(lookup(dataset, "LossyImageCompression")) == "01"
+        return facts

@@ -21,7 +21,7 @@ from typing import IO, Self
 
 import pydicom
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -29,9 +29,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from scalemai.errors import UnreadableFileError
+from scalemai.errors import ScaleMAIError, UnreadableFileError
 
-__all__ = ["LARGEST_FILE_BYTES", "DicomFiles", "header_remarks"]
+__all__ = ["LARGEST_FILE_BYTES", "DicomFiles", "damage_named", "header_remarks"]
 
 LARGEST_FILE_BYTES = 2 * 2**30
 """A single file or zip member above this is refused (author's estimate, to be refined).
@@ -39,8 +39,9 @@ LARGEST_FILE_BYTES = 2 * 2**30
 An enhanced CT of 4096 slices of 512 x 512 voxels of 16 bit is 2 GiB; a zip member that claims
 more is an archive bomb or no CT."""
 
-PARSE_FAILURES = (
+_PARSE_FAILURES = (
     InvalidDicomError,
+    BytesLengthException,
     OSError,
     EOFError,
     ValueError,
@@ -57,10 +58,32 @@ PARSE_FAILURES = (
 )
 """What pydicom, zipfile and the decoders raise on damaged bytes."""
 
+_DAMAGED = "the DICOM file is truncated or damaged"
 _NAMED_DICOM = {".dcm", ".dicom", ".ima"}
 _PREAMBLE_BYTES = 128
 _META_START = _PREAMBLE_BYTES + 4 + 12  # preamble, "DICM", the group length element
 _DEFLATED = b"\x02\x00\x10\x00UI\x16\x00" + DeflatedExplicitVRLittleEndian.encode()
+
+
+@contextmanager
+def damage_named(where: str, what: str, fix: str = "copy or export it again") -> Iterator[None]:
+    """Turn whatever a parser says about damaged bytes into one line that names the file.
+
+    Raises
+    ------
+    UnreadableFileError
+        ``where: what (what the parser says); fix``. Errors of this package pass unchanged.
+    """
+    try:
+        yield
+    except ScaleMAIError:
+        raise
+    except PermissionError as error:
+        raise UnreadableFileError(
+            "may not be read", where=where, fix="check the permissions"
+        ) from error
+    except _PARSE_FAILURES as error:
+        raise UnreadableFileError(f"{what} ({error})", where=where, fix=fix) from error
 
 
 @contextmanager
@@ -108,7 +131,7 @@ class DicomFiles:
         self.source = Path(source)
         self._zip: zipfile.ZipFile | None = None
         self._root = self.source
-        try:
+        with damage_named(str(source), "cannot be read", "check its permissions, or copy it again"):
             if self.source.is_dir():
                 self.names = tuple(sorted(self._walk()))
             elif not self.source.exists():
@@ -124,16 +147,6 @@ class DicomFiles:
             else:
                 self._root = self.source.parent
                 self.names = (self.source.name,)
-        except zipfile.BadZipFile as error:
-            raise UnreadableFileError(
-                f"the zip is damaged ({error})", where=source, fix="copy it again"
-            ) from error
-        except UnreadableFileError:
-            raise
-        except OSError as error:
-            raise UnreadableFileError(
-                f"cannot be read ({error.strerror})", where=source, fix="check the permissions"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +179,7 @@ class DicomFiles:
         UnreadableFileError
             If the file claims to be DICOM, by its content or its suffix, but cannot be parsed.
         """
-        with self._failures_named(name), self._open(name) as stream:
+        with damage_named(self.where(name), _DAMAGED), self._open(name) as stream:
             start = stream.read(_PREAMBLE_BYTES + 4)
             if not _looks_like_dicom(start):
                 if _is_named_dicom(name):
@@ -186,7 +199,7 @@ class DicomFiles:
         UnreadableFileError
             If the file cannot be parsed.
         """
-        with self._failures_named(name), self._open(name) as stream:
+        with damage_named(self.where(name), _DAMAGED), self._open(name) as stream:
             data = stream.read(LARGEST_FILE_BYTES + 1)
             return _parse(io.BytesIO(data), stop_before_pixels=False, tags=None)
 
@@ -222,23 +235,6 @@ class DicomFiles:
                 fix="remove it from the folder if it is no CT",
             )
         return stream
-
-    @contextmanager
-    def _failures_named(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except UnreadableFileError:
-            raise
-        except PermissionError as error:
-            raise UnreadableFileError(
-                "may not be read", where=self.where(name), fix="check the permissions"
-            ) from error
-        except PARSE_FAILURES as error:
-            raise UnreadableFileError(
-                f"the DICOM file is truncated or damaged ({error})",
-                where=self.where(name),
-                fix="copy or export it again",
-            ) from error
 
 
 def _is_named_dicom(name: str) -> bool:

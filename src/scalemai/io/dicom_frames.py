@@ -15,7 +15,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 
-from scalemai.errors import UnreadableFileError
+from scalemai.io.dicom_files import damage_named
 
 __all__ = [
     "CT_CLASSES",
@@ -143,15 +143,9 @@ def frames_of(dataset: Dataset, file: str, where: str) -> list[Frame]:
     UnreadableFileError
         If an element is missing that every image has, or a number cannot be parsed.
     """
-    try:
+    with damage_named(where, "the header is damaged or incomplete"):
         layers = frame_layers(dataset)
         return [_frame(layer, index, dataset, file) for index, layer in enumerate(layers)]
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        raise UnreadableFileError(
-            f"the header is damaged or incomplete ({error})",
-            where=where,
-            fix="export the file again",
-        ) from error
 
 
 def frame_layers(dataset: Dataset) -> list[list[Dataset]]:

@@ -18,7 +18,7 @@ from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import HTJ2K, UID, HTJ2KLossless, HTJ2KLosslessRPCL
 
 from scalemai.errors import IntensityError, MissingExtraError, UnreadableFileError
-from scalemai.io.dicom_files import PARSE_FAILURES
+from scalemai.io.dicom_files import damage_named
 from scalemai.io.dicom_frames import Frame
 
 __all__ = ["LOWEST_CT_HU", "HounsfieldStack", "stored_frames"]
@@ -56,20 +56,14 @@ def stored_frames(dataset: Dataset, indices: Sequence[int], where: str) -> Itera
     UnreadableFileError
         If the pixel data are absent, truncated or damaged, or of an unknown compression.
     """
-    _check_decodable(dataset, where)
-    compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
-    try:
+    with damage_named(where, "the pixel data are truncated or damaged"):
+        _check_decodable(dataset, where)
         bits_stored = int(dataset.BitsStored)
         # Decoders return compressed samples from bit 0 up, whatever High Bit says.
+        compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
         high_bit = bits_stored - 1 if compressed else int(dataset.get("HighBit", bits_stored - 1))
         for frame in iter_pixels(dataset, indices=list(indices), raw=True):
             yield _significant(frame, bits_stored, high_bit)
-    except PARSE_FAILURES as error:
-        raise UnreadableFileError(
-            f"the pixel data are truncated or damaged ({error})",
-            where=where,
-            fix="copy or export the file again",
-        ) from error
 
 
 class HounsfieldStack:

@@ -15,7 +15,7 @@ from pydicom.uid import UID, SegmentationStorage
 from scalemai.errors import CaseError, ConfigError, UnknownNameError, UnreadableFileError
 from scalemai.geometry import Grid
 from scalemai.io.dicom_codes import Code, SegmentCodes
-from scalemai.io.dicom_files import DicomFiles, header_remarks
+from scalemai.io.dicom_files import DicomFiles, damage_named, header_remarks
 from scalemai.io.dicom_frames import first_value, frame_layers, frames_of, text
 from scalemai.io.dicom_geometry import place
 from scalemai.io.dicom_pixels import stored_frames
@@ -120,14 +120,8 @@ def read_segmentation(
         name = _only_segmentation(files)
         where = files.where(name)
         dataset = files.dataset(name)
-        try:
+        with damage_named(where, "the header is damaged or incomplete"):
             return _read(dataset, where, match_grid, segments, fraction_threshold)
-        except (CaseError, UnknownNameError):
-            raise
-        except (AttributeError, TypeError, ValueError, LookupError) as error:
-            raise UnreadableFileError(
-                f"the header is damaged or incomplete ({error})", where=where, fix="export it again"
-            ) from error
 
 
 def _only_segmentation(files: DicomFiles) -> str:

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from scalemai.errors import CaseError, UnknownNameError, UnreadableFileError
-from scalemai.io.dicom_files import DicomFiles, header_remarks
+from scalemai.io.dicom_files import DicomFiles, damage_named, header_remarks
 from scalemai.io.dicom_frames import CT_CLASSES, FRAME_TAGS, Frame, frames_of, lookup, text
 from scalemai.io.dicom_stack import median_spacing_mm
 
@@ -145,20 +145,16 @@ def scan_series(files: DicomFiles) -> tuple[list[SeriesInfo], list[str]]:
     not_dicom = []
     for name in files.names:
         header = files.header(name, _SERIES_TAGS)
-        if header is None:
-            not_dicom.append(name)
-        elif header.file_meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage:
-            groups.setdefault(_series_uid(header, files.where(name)), []).append((name, header))
+        with damage_named(files.where(name), "the header is damaged"):
+            if header is None:
+                not_dicom.append(name)
+            elif header.file_meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage:
+                uid = _series_uid(header, files.where(name))
+                groups.setdefault(uid, []).append((name, header))
     found = []
     for uid, members in groups.items():
-        try:
+        with damage_named(files.where(members[0][0]), "the header is damaged"):
             found.append(_describe(uid, members, files))
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
-            raise UnreadableFileError(
-                f"the header is damaged ({error})",
-                where=files.where(members[0][0]),
-                fix="export the series again",
-            ) from error
     found.sort(key=lambda s: (s.study_uid, s.number is None, s.number or 0, s.uid))
     return found, not_dicom
 

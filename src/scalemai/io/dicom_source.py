@@ -15,7 +15,7 @@ from pydicom.valuerep import DA, TM, PersonName
 from scalemai.errors import CaseError, ConfigError, GeometryError, UnreadableFileError
 from scalemai.geometry import Grid
 from scalemai.io.dicom import stack_series
-from scalemai.io.dicom_files import DicomFiles
+from scalemai.io.dicom_files import DicomFiles, damage_named
 from scalemai.io.dicom_frames import CT_CLASSES, Frame, frames_of
 from scalemai.io.dicom_series import choose_series, scan_series
 from scalemai.io.dicom_stack import Stack, stack_frames
@@ -201,7 +201,7 @@ def _source(stack: Stack, datasets: dict[str, Dataset]) -> SourceSeries:
 
 def _header(dataset: Dataset, first: Frame, thickness_mm: float, where: str) -> Dataset:
     clean = Dataset()
-    try:
+    with damage_named(where, "the header is damaged"):
         for keyword in (*_REQUIRED, *_COPIED):
             value = dataset.get(keyword)
             if isinstance(value, PersonName):
@@ -219,10 +219,6 @@ def _header(dataset: Dataset, first: Frame, thickness_mm: float, where: str) -> 
             clean.ImageOrientationPatient = [float(v) for v in first.orientation_lps]
         clean.SliceThickness = first.thickness_mm or thickness_mm
         clean.SpacingBetweenSlices = thickness_mm
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UnreadableFileError(
-            f"the header is damaged ({error})", where=where, fix="export the source again"
-        ) from error
     return clean
 
 
