@@ -7,7 +7,7 @@ import numpy as np
 from scalemai.anatomy import LesionKind, Organ, organ
 from scalemai.errors import PlacementError
 from scalemai.synthesis.field import search_radius_mm
-from scalemai.synthesis.site import choose_site, longest_span_mm, part_of_pancreas
+from scalemai.synthesis.site import choose_site, part_of_pancreas
 from scalemai.synthesis.spec import LesionSpec, Necrosis, Recipe, random_stream
 from scalemai.synthesis.tissue import Parenchyma, Tissue, expected_contrast_hu, neighbourhood
 from scalemai.volume import Mask, Volume
@@ -130,7 +130,7 @@ def _draw_kind(facts: Organ, spec: LesionSpec, rng: np.random.Generator) -> Lesi
 
 def _draw_diameter(spec: LesionSpec, tissue: Tissue, rng: np.random.Generator) -> float:
     low, high = spec.diameter_mm
-    span = _LARGEST_SHARE_OF_SPAN * longest_span_mm(tissue)
+    span = _LARGEST_SHARE_OF_SPAN * tissue.widest_mm
     if low > span:
         raise PlacementError(
             f"the {tissue.structure} is at most {span:.0f} mm wide, too small for a lesion of "

@@ -18,14 +18,15 @@ __all__ = [
     "GrowthField",
     "Rendering",
     "border_width_mm",
-    "fit_edge",
+    "fit",
     "grow",
     "render",
     "search_radius_mm",
 ]
 
-_CELLS_PER_DIAMETER = 28
-_FINEST_CELL_MM = 0.2
+_CELLS_PER_DIAMETER = 24
+_COARSEST_CELL_MM = 1.5  # a vessel of 3 mm is still two cells wide
+_FINEST_CELL_VOXELS = 0.3  # of the finest voxel side: finer shapes would not be seen
 _HALF_SIDES = (0.85, 1.4)  # of the diameter; the second only where the first was too narrow
 _SLOW_VESSEL = 0.12  # speed along a vessel wall; author's choice: it is wrapped before it is eaten
 _SLOW_FAT = 0.35
@@ -88,10 +89,12 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
         The tissue, at least :func:`search_radius_mm` to each side of the seed.
     """
     table = _noise_table(recipe.noise_seed)
-    cell = max(recipe.diameter_mm / _CELLS_PER_DIAMETER, _FINEST_CELL_MM)
-    frame = _frame(recipe)
     spacing = np.asarray(around.grid.spacing_mm)
-    tail = 0.5 * recipe.margin_mm + 2.0 * cell + float(spacing.min()) + 1.0
+    cell = min(recipe.diameter_mm / _CELLS_PER_DIAMETER, _COARSEST_CELL_MM)
+    cell = max(cell, _FINEST_CELL_VOXELS * float(spacing.min()))
+    frame = _frame(recipe)
+    # The front is followed past the border as far as the border fades and may have to move.
+    tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.5 * float(spacing.min())
     noise = around.parenchyma.noise_hu
     tissue = np.array(
         [
@@ -153,15 +156,13 @@ def render(
     border = field.edge if edge is None else edge
     width = border_width_mm(recipe, around.grid)
     reached = np.isfinite(field.time) & (field.time <= border + 2.0 * width)
-    cells = np.nonzero(reached)
-    if not cells[0].size:
+    cells = np.stack(np.nonzero(reached))
+    if not cells.size:
         return None
-    low = np.array([c.min() for c in cells]) - 1.0
-    high = np.array([c.max() for c in cells]) + 1.0
-    corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, 8)
     to_voxel = np.linalg.inv(field.from_voxel[:, :3])
-    voxels = to_voxel @ (corners - field.from_voxel[:, 3:])
-    box = around.grid.clip(voxels.min(axis=1), voxels.max(axis=1))
+    voxels = to_voxel @ (cells - field.from_voxel[:, 3:])
+    slack = np.abs(to_voxel).sum(axis=1)  # one cell to each side
+    box = around.grid.clip(voxels.min(axis=1) - slack, voxels.max(axis=1) + slack)
     if box is None:
         return None
     # Voxels larger than the cells are averaged over several points: partial volume.
@@ -175,37 +176,46 @@ def render(
     return Rendering(box, density, age)
 
 
-def fit_edge(field: GrowthField, recipe: Recipe, around: Neighbourhood, tolerance: float) -> float:
-    """Arrival time at which the mask on the scan's voxels is as wide as asked for.
+def fit(
+    field: GrowthField, recipe: Recipe, around: Neighbourhood, tolerance_mm: float
+) -> Rendering | None:
+    """The rendering whose mask is as wide, on the scan's voxels, as was asked for.
 
-    The field's own edge is kept where the mask is within ``tolerance`` mm of the diameter, so that
-    volumes do not depend on spacing; thick slices may need an earlier or later one.
+    The field's own edge is kept where the mask is within ``tolerance_mm`` of the diameter, so that
+    volumes do not depend on spacing; thick slices may need an earlier or a later one.
+
+    Returns
+    -------
+    Rendering or None
+        None if no voxel is touched at any time.
     """
+    target = min(recipe.diameter_mm, field.reached_mm)
 
-    def width(edge: float) -> float:
+    def at(edge: float) -> tuple[Rendering | None, float]:
         rendering = render(field, recipe, around, edge)
         if rendering is None:
-            return 0.0
+            return None, 0.0
         mask = (rendering.density >= 0.5) & around.organ[rendering.box]
-        return longest_axial_diameter_mm(mask, around.grid)
+        return rendering, longest_axial_diameter_mm(mask, around.grid)
 
-    target = min(recipe.diameter_mm, field.reached_mm)
-    first = width(field.edge)
-    if abs(first - target) <= tolerance:
-        return field.edge
+    best, first = at(field.edge)
+    if abs(first - target) <= tolerance_mm:
+        return best
     far = 0.0
     if first < target:
         last = float(field.time[np.isfinite(field.time)].max())
         far = max(last - 0.5 * border_width_mm(recipe, around.grid), field.edge)
     # The mask widens with the edge: find the edge nearest to the field's own that will do.
-    near, best, gap = field.edge, field.edge, abs(first - target)
+    near, gap = field.edge, abs(first - target)
     for _ in range(9):
         middle = 0.5 * (near + far)
-        now = width(middle)
-        if abs(now - target) < gap or abs(now - target) <= tolerance:
-            best, gap = middle, abs(now - target)
-        too_far = (now > target) != (first > target) or abs(now - target) <= tolerance
-        near, far = (near, middle) if too_far else (middle, far)
+        rendering, now = at(middle)
+        will_do = abs(now - target) <= tolerance_mm
+        if will_do or abs(now - target) < gap:
+            best, gap = rendering, abs(now - target)
+        near, far = (
+            (near, middle) if will_do or (now > target) != (first > target) else (middle, far)
+        )
     return best
 
 

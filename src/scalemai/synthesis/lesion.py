@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scalemai.geometry import Region
 from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
 from scalemai.synthesis.appearance import VISIBILITY_HU, change_hu
-from scalemai.synthesis.field import border_width_mm, fit_edge, grow, render, search_radius_mm
+from scalemai.synthesis.field import border_width_mm, fit, grow, search_radius_mm
 from scalemai.synthesis.spec import Recipe
 from scalemai.synthesis.tissue import Tissue, neighbourhood
 from scalemai.volume import Volume
@@ -119,8 +119,7 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
     around = neighbourhood(volume, tissue, recipe.centre_mm, search_radius_mm(recipe.diameter_mm))
     field = grow(recipe, around)
     tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
-    edge = fit_edge(field, recipe, around, 0.95 * tolerance)
-    rendering = render(field, recipe, around, edge)
+    rendering = fit(field, recipe, around, 0.95 * tolerance)
     if rendering is None:
         return None
     change, mask = change_hu(field, rendering, recipe, around)

@@ -11,7 +11,7 @@ from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
 
-__all__ = ["ROOM_LEVELS", "choose_site", "longest_span_mm", "part_of_pancreas"]
+__all__ = ["ROOM_LEVELS", "choose_site", "part_of_pancreas"]
 
 ROOM_LEVELS = (0.9, 0.75, 0.6, 0.45, 0.3, 0.0)
 """Shares of the lesion's ball inside the organ, in the order of preference (author's choice)."""
@@ -81,20 +81,6 @@ def choose_site(
         # A lesion of a few voxels starts on a voxel, or it might fall between them.
         x, y, z = tissue.grid.to_world(np.rint(tissue.grid.to_voxel((x, y, z))))
     return float(x), float(y), float(z)
-
-
-def longest_span_mm(tissue: Tissue) -> float:
-    """Upper bound in mm of the longest axial diameter that an organ has room for."""
-    first, second = tissue.grid.in_plane_axes
-    best = 0.0
-    for index in range(tissue.organ.shape[tissue.grid.axial_axis]):
-        plane = np.take(tissue.organ, index, axis=tissue.grid.axial_axis)
-        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-        if rows.size:
-            height = (rows[-1] - rows[0] + 1) * tissue.grid.spacing_mm[first]
-            width = (columns[-1] - columns[0] + 1) * tissue.grid.spacing_mm[second]
-            best = max(best, float(np.hypot(height, width)))
-    return best
 
 
 def part_of_pancreas(tissue: Tissue, part: str) -> NDArray[np.bool_]:

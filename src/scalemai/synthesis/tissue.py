@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,20 @@ class Tissue:
     grid: Grid
     organ: NDArray[np.bool_]
     barrier: NDArray[np.uint8]
+
+    @cached_property
+    def widest_mm(self) -> float:
+        """Upper bound in mm of the longest axial diameter that the organ has room for."""
+        first, second = self.grid.in_plane_axes
+        best = 0.0
+        for index in range(self.organ.shape[self.grid.axial_axis]):
+            plane = np.take(self.organ, index, axis=self.grid.axial_axis)
+            rows, columns = (np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0))
+            if rows.size:
+                height = (rows[-1] - rows[0] + 1) * self.grid.spacing_mm[first]
+                width = (columns[-1] - columns[0] + 1) * self.grid.spacing_mm[second]
+                best = max(best, float(np.hypot(height, width)))
+        return best
 
     def block(self, array: NDArray[np.bool_], code: int, at: Region | None = None) -> None:
         """Add a boolean array to the barriers, without weakening any.
