@@ -13,7 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from scalemai.anatomy import canonical, organ, organ_names, structure
-from scalemai.errors import ConfigError, MissingStructureError, UnknownNameError
+from scalemai.errors import (
+    ConfigError,
+    MissingStructureError,
+    UnknownNameError,
+    UnreadableFileError,
+)
 from scalemai.geometry import Grid
 from scalemai.io.nifti import is_nifti_name, read_grid, read_volume
 from scalemai.masks import MaskSource, read_sources
@@ -77,6 +82,9 @@ class Case:
     stated
         What the data set states of structures beyond their masks, for example that a reader
         found no tumor.
+    root, ct_bytes
+        Only if the files were named by an index: the folder that no link may lead out of, and
+        the size of the CT file when the index was built. Both are checked on reading.
 
     Raises
     ------
@@ -92,6 +100,8 @@ class Case:
     class_map: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stated: Mapping[str, Presence] = field(default_factory=dict)
+    root: Path | None = None
+    ct_bytes: int | None = None
 
     def __post_init__(self) -> None:
         check_case_id(self.id)
@@ -138,7 +148,10 @@ class Case:
 
     def grid(self) -> Grid:
         """The grid of the CT; of a NIfTI file only the header is read."""
-        return self._read().grid if self._is_dicom() else read_grid(self.ct)
+        if self._is_dicom():
+            return self._read().grid
+        self._refuse_moved(self.ct, self.ct_bytes)
+        return read_grid(self.ct)
 
     def mask(self, name: str, *, on: Grid | None = None) -> Mask:
         """Read the mask of one structure, on the grid of the CT.
@@ -218,12 +231,28 @@ class Case:
         return Presence.PRESENT if any(m.array.any() for m in masks) else Presence.ABSENT
 
     def _read(self) -> Volume:
+        self._refuse_moved(self.ct, self.ct_bytes)
         if not self._is_dicom():
             return read_volume(self.ct)
         # pydicom takes long to import and most cases are NIfTI.
         from scalemai.io.dicom import read_series
 
         return read_series(self.ct, series=self.series)
+
+    def _refuse_moved(self, path: Path, size: int | None = None) -> None:
+        """See that a file that an index names is there, unchanged and inside the data set."""
+        if self.root is None:
+            return
+        fix = "build the index again"
+        if not path.exists():
+            what = "is in the index of its data set but not on disk"
+            raise UnreadableFileError(what, where=path, fix=fix)
+        if size is not None and (now := path.stat().st_size) != size:
+            what = f"has {now:,} bytes, but had {size:,} when the index was built"
+            raise UnreadableFileError(what, where=path, fix=fix)
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            what = f"leads out of the data set to {path.resolve()}"
+            raise ConfigError(what, where=path, fix="copy the file into the data set")
 
     def _is_dicom(self) -> bool:
         if is_nifti_name(self.ct):
@@ -234,6 +263,8 @@ class Case:
         sources = {part: self.sources[part] for part in sorted(parts)}
         if not sources:
             return {}
+        for path in {source.path for source in sources.values()}:
+            self._refuse_moved(path)
         known: dict[Path, tuple[frozenset[int], str]] = {}
         for source in self.sources.values():
             if source.values:
@@ -272,6 +303,8 @@ class Case:
         else:
             shown = ", ".join(have[:12]) + (f" and {len(have) - 12} more" if len(have) > 12 else "")
             fix = f"it has {shown}"
+        if self.root is not None:
+            fix += " (build the index again if masks were added)"
         return MissingStructureError(f"has no mask of {name!r}", where=self.id, fix=fix)
 
     def _empty(self, name: str, parts: tuple[str, ...]) -> MissingStructureError:

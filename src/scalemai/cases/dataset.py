@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,11 @@ from typing import Any
 import polars as pl
 
 from scalemai.case import Case
-from scalemai.cases.index import check_files, read_index
+from scalemai.cases.index import read_index
 from scalemai.cases.table import FILES, HEADER, case_of, sources_of
 from scalemai.errors import ConfigError, UnknownNameError
 
 __all__ = ["Dataset"]
-
-_Check = Callable[[Mapping[str, Any], Path], None]
 
 
 class Dataset:
@@ -44,8 +42,8 @@ class Dataset:
         Added to every CT on reading.
     notes
         What was remarked on the way: cases left out, and why.
-    check
-        Called with a row and the root before a case is made from it.
+    indexed
+        Whether the rows come from an index: then its cases check their files on reading.
     """
 
     def __init__(
@@ -56,14 +54,14 @@ class Dataset:
         layout: str,
         hu_offset: float = 0.0,
         notes: Iterable[str] = (),
-        check: _Check | None = None,
+        indexed: bool = False,
     ) -> None:
         self.root = root
         self.layout = layout
         self.hu_offset = hu_offset
         self.notes = tuple(notes)
         self._rows = rows
-        self._check = check
+        self._indexed = indexed
 
     @classmethod
     def open(
@@ -104,14 +102,14 @@ class Dataset:
             layout=about["layout"],
             hu_offset=hu_offset,
             notes=about["notes"],
-            check=check_files,
+            indexed=True,
         )
 
     def __len__(self) -> int:
         return self._rows.height
 
     def __iter__(self) -> Iterator[Case]:
-        return (self._case(position) for position in range(len(self)))
+        return (self._case(row) for row in self._rows.iter_rows(named=True))
 
     def __contains__(self, case_id: object) -> bool:
         return case_id in self._positions
@@ -123,11 +121,8 @@ class Dataset:
         ------
         UnknownNameError
             With the nearest ids.
-        ConfigError, UnreadableFileError
-            If the data set was opened from an index and the files of the case have moved, or
-            lead out of the data set.
         """
-        return self._case(self._position(case_id))
+        return self._case(self._rows.row(self._position(case_id), named=True))
 
     def __repr__(self) -> str:
         return f"<Dataset {self.root} ({self.layout}): {len(self):,} cases>"
@@ -235,11 +230,14 @@ class Dataset:
         except KeyError:
             raise UnknownNameError("case", str(case_id), self._positions) from None
 
-    def _case(self, position: int) -> Case:
-        row = self._rows.row(position, named=True)
-        if self._check is not None:
-            self._check(row, self.root)
-        return case_of(row, self.root, self.layout, self.hu_offset)
+    def _case(self, row: Mapping[str, Any]) -> Case:
+        return case_of(
+            row,
+            self.root,
+            layout=self.layout,
+            hu_offset=self.hu_offset,
+            indexed=self._indexed,
+        )
 
     def _mask_sets(self) -> pl.DataFrame:
         """Each set of masks that occurs, with the number of cases that have it."""
@@ -262,7 +260,7 @@ class Dataset:
             layout=self.layout,
             hu_offset=self.hu_offset,
             notes=self.notes,
-            check=self._check,
+            indexed=self._indexed,
         )
 
     def _require_column(self, column: str) -> None:

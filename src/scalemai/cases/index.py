@@ -21,13 +21,13 @@ from scalemai.case import check_case_id
 from scalemai.cases.entry import label_values, refuse_unexplained
 from scalemai.cases.layouts import detect, layout_named
 from scalemai.cases.layouts.folders import is_case_folder, names_in
-from scalemai.cases.paths import inside, nifti_stem
+from scalemai.cases.paths import inside
 from scalemai.cases.table import FILES, HEADER, to_table
 from scalemai.errors import CaseError, ConfigError, UnreadableFileError
 from scalemai.io.atomic import atomic_path
 from scalemai.io.nifti import is_nifti_name, read_grid
 
-__all__ = ["INDEX_NAME", "build_index", "check_files", "read_index"]
+__all__ = ["INDEX_NAME", "build_index", "read_index"]
 
 INDEX_NAME = "cases.parquet"
 
@@ -134,39 +134,6 @@ def read_index(
         what = f"the data set has changed since the index was built: {changes}"
         raise ConfigError(what, where=path, fix=_REBUILD)
     return base, table, about
-
-
-def check_files(row: Mapping[str, Any], root: Path) -> None:
-    """See that the files of one case are as the index says and do not lead out of the data set.
-
-    Raises
-    ------
-    UnreadableFileError
-        If the CT is gone or of another size, or masks came or went.
-    ConfigError
-        If a link leads out of the data set.
-    """
-    where = f"{row['id']} (from {INDEX_NAME})"
-    ct = inside(root, row["ct"], where=where)
-    try:
-        size = ct.stat().st_size
-    except FileNotFoundError as error:
-        what = f"{ct} is in the index but not on disk"
-        raise UnreadableFileError(what, where=where, fix=_REBUILD) from error
-    if size != row["ct_bytes"]:
-        what = f"{ct} has {size:,} bytes, but {row['ct_bytes']:,} when the index was built"
-        raise UnreadableFileError(what, where=where, fix=_REBUILD)
-    if row["label_map"]:
-        inside(root, row["label_map"], where=where)
-    if row["mask_folder"]:
-        folder = inside(root, row["mask_folder"], where=where)
-        names = {name for name in names_in(folder) if nifti_stem(name)}
-        if names != set(row["mask_files"].split("\n") if row["mask_files"] else ()):
-            what = f"the masks in {folder} are not those of the index"
-            raise UnreadableFileError(what, where=where, fix=_REBUILD)
-        for name in names:
-            if (folder / name).is_symlink():
-                inside(root, f"{row['mask_folder']}/{name}", where=where)
 
 
 # --- building ------------------------------------------------------------------------------
