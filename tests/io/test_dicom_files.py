@@ -62,6 +62,12 @@ def test_any_damage_to_a_file_gives_a_volume_or_one_line(data: st.DataObject) ->
     assert "\n" not in outcome
 
 
+def test_a_pipe_or_a_dangling_link_in_the_folder_is_passed_over(study: Path) -> None:
+    os.mkfifo(study / "pipe")
+    (study / "gone.dcm").symlink_to(study / "nowhere")
+    assert list_series(study).not_dicom == ("gone.dcm", "pipe")
+
+
 def test_names_that_climb_out_of_a_zip_are_labels_and_nothing_is_written(tmp_path: Path) -> None:
     archive = tmp_path / "box" / "study.zip"
     archive.parent.mkdir()

@@ -179,6 +179,8 @@ class DicomFiles:
         UnreadableFileError
             If the file claims to be DICOM, by its content or its suffix, but cannot be parsed.
         """
+        if self._zip is None and not (self._root / name).is_file():
+            return None  # a pipe or a socket would block, a dangling link has no content
         with damage_named(self.where(name), _DAMAGED), self._open(name) as stream:
             start = stream.read(_PREAMBLE_BYTES + 4)
             if not _looks_like_dicom(start):

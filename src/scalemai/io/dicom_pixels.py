@@ -58,6 +58,12 @@ def stored_frames(dataset: Dataset, indices: Sequence[int], where: str) -> Itera
     """
     with damage_named(where, "the pixel data are truncated or damaged"):
         _check_decodable(dataset, where)
+        if (
+            int(dataset.BitsAllocated) == 1
+            and not dataset.file_meta.TransferSyntaxUID.is_compressed
+        ):
+            yield from (_bit_frame(dataset, index) for index in indices)
+            return
         bits_stored = int(dataset.BitsStored)
         # Decoders return compressed samples from bit 0 up, whatever High Bit says.
         compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
@@ -168,6 +174,18 @@ def _significant(stored: NDArray[Any], bits_stored: int, high_bit: int) -> NDArr
     # Shifting the sign bit to the top and back extends it; unsigned numbers fill with zeros.
     significant: NDArray[Any] = (stored << (bits - 1 - high_bit)) >> (bits - bits_stored)
     return significant
+
+
+def _bit_frame(dataset: Dataset, index: int) -> NDArray[np.uint8]:
+    """One frame of packed bits, which need not begin on a byte.
+
+    pydicom 3.0 cannot take such a frame out of the others where its size is no multiple of 8.
+    """
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    first, last = index * rows * columns, (index + 1) * rows * columns
+    packed = np.frombuffer(dataset.PixelData, np.uint8)[first // 8 : -(-last // 8)]
+    bits = np.unpackbits(packed, bitorder="little")[first % 8 :][: last - first]
+    return bits.reshape(rows, columns)
 
 
 def _check_decodable(dataset: Dataset, where: str) -> None:

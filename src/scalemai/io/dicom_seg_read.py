@@ -131,9 +131,10 @@ def _only_segmentation(files: DicomFiles) -> str:
         header = files.header(name, ["SOPClassUID", "Modality"])
         if header is None:
             continue
-        classes.append(text(header.get("Modality")) or "unknown")
-        if header.get("SOPClassUID") in _SEG_CLASSES:
-            found.append(name)
+        with damage_named(files.where(name), "the header is damaged"):
+            classes.append(text(header.get("Modality")) or "unknown")
+            if text(header.get("SOPClassUID")) in _SEG_CLASSES:
+                found.append(name)
     if len(found) > 1:
         raise CaseError(
             f"{len(found)} segmentations are here: {', '.join(found[:8])}",

@@ -16,7 +16,7 @@ from scalemai.errors import CaseError, ConfigError, GeometryError, UnreadableFil
 from scalemai.geometry import Grid
 from scalemai.io.dicom import stack_series
 from scalemai.io.dicom_files import DicomFiles, damage_named
-from scalemai.io.dicom_frames import CT_CLASSES, Frame, frames_of
+from scalemai.io.dicom_frames import CT_CLASSES, Frame, frames_of, text
 from scalemai.io.dicom_series import choose_series, scan_series
 from scalemai.io.dicom_stack import Stack, stack_frames
 
@@ -150,7 +150,7 @@ def load_source(
 def _stack_datasets(datasets: dict[str, Dataset], slice_spacing_mm: float | None) -> Stack:
     frames = []
     for name, dataset in datasets.items():
-        if dataset.get("SOPClassUID") not in CT_CLASSES:
+        if text(dataset.get("SOPClassUID")) not in CT_CLASSES:
             raise UnreadableFileError("is not a CT image", where=name, fix="give CT data sets")
         frames += [f for f in frames_of(dataset, name, name) if not f.is_localizer]
     uids = {str(dataset.get("SeriesInstanceUID")) for dataset in datasets.values()}
