@@ -22,7 +22,9 @@ def paint_basin(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     def egg(centre: tuple[float, ...], half: tuple[float, ...], x: F32, y: F32, z: F32) -> F32:
         wx, wy, wz = body.warped(x, y, z, 3.0, 55.0)
         q = [(a - c) / h for a, c, h in zip((wx, wy, wz), centre, half, strict=True)]
-        return ((np.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2) - 1) * min(half)).astype(np.float32)
+        r = np.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2)
+        out: F32 = ((r - 1) * min(half)).astype(np.float32)
+        return out
 
     free = only("visceral_fat", "intestine", "mesenteric_vessel", "ureter", "colon")
     if body.female:

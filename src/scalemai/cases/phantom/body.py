@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from scalemai.cases.phantom.canvas import F32, Noise, smooth_max, smooth_min
+from scalemai.cases.phantom.canvas import F32, Noise, Real, smooth_max, smooth_min
 from scalemai.cases.phantom.spec import PhantomSpec
 
 __all__ = ["VERTEBRA_Z_MM", "Body"]
@@ -108,11 +108,11 @@ class Body:
         self._warp = float(rng.uniform(2.0, 3.5))
 
     @staticmethod
-    def _ring(side: F32, front: F32, back: F32, power: float) -> _Ring:
-        side, front, back = (np.asarray(v, float) for v in (side, front, back))
-        return _Ring(*(PchipInterpolator(_Z, v) for v in (side, front, back)), power)
+    def _ring(side: Real, front: Real, back: Real, power: float) -> _Ring:
+        profiles = [PchipInterpolator(_Z, v) for v in (side, front, back)]
+        return _Ring(profiles[0], profiles[1], profiles[2], power)
 
-    def spine(self, z: F32 | float) -> tuple[F32, F32]:
+    def spine(self, z: F32 | np.float32 | float) -> tuple[F32, F32]:
         """Where the middle of the vertebral bodies runs: x and y in mm at height z."""
         zc = np.clip(np.asarray(z, np.float32), -300, 300)
         x = np.asarray(self._scoliosis(zc), np.float32)
@@ -147,14 +147,20 @@ class Body:
         wx, wy, _ = self.warped(x, y, z, self._warp, 160.0)
         d = self._muscle(wx, wy, z)
         groove = np.float32(7) * np.exp(-((x / np.float32(11)) ** 2)) * (y < 0)
-        return d + groove
+        # The straight muscles of the abdomen are lenses with thin seams between.
+        front = np.clip((y - 30) / 15, 0, 1) * np.clip((np.float32(30) - z) / 30, 0, 1)
+        seam = np.float32(8) * np.exp(-((x / np.float32(7)) ** 2))
+        seam = seam + np.float32(5) * np.exp(-(((np.abs(x) - 68) / np.float32(9)) ** 2))
+        out: F32 = d + groove + front * seam
+        return out
 
     def skin(self, x: F32, y: F32, z: F32) -> F32:
         """Outside of the skin."""
         wx, wy, _ = self.warped(x, y, z, self._warp, 160.0)
         d = self._skin(wx, wy, z) + np.float32(1.5) * self.noise(x, y + 77, z, 110.0)
         groove = np.float32(6) * np.exp(-((x / np.float32(14)) ** 2)) * (y < 0)
-        return np.minimum(d + groove, self.muscle(x, y, z) - np.float32(3.5))
+        out: F32 = np.minimum(d + groove, self.muscle(x, y, z) - np.float32(3.5))
+        return out
 
     def diaphragm(self, x: F32, y: F32, z: F32) -> F32:
         """About the height in mm above the diaphragm: positive in the chest."""
@@ -165,12 +171,12 @@ class Body:
         )
         valley = np.float32(14) * np.exp(-(((x - 4) / np.float32(34)) ** 2))
         angle = np.arctan2(y - np.float32(5), np.abs(x) + np.float32(1e-3))
-        low = np.float32(8) + np.float32(44) * np.clip(angle / np.float32(1.57), 0, 1) ** 1.5
-        low = low - np.float32(14) * np.clip(-angle / np.float32(1.57), 0, 1)
-        height = low + (dome - valley - low) * np.sqrt(np.maximum(1 - rim**np.float32(2.6), 0))
+        low = np.float32(22) + np.float32(34) * np.clip(angle / np.float32(1.57), 0, 1) ** 1.5
+        low = low - np.float32(24) * np.clip(-angle / np.float32(1.57), 0, 1)
+        height = low + (dome - valley - low) * np.sqrt(np.maximum(1 - rim ** np.float32(4.5), 0))
         height = height + np.float32(2.5) * self.noise(x, y, 0 * z, 70.0)
         # The surface is steep near the wall; dividing by the slope gives about a distance.
-        slope = np.float32(1) + np.float32(1.6) * np.clip(rim, 0, 1) ** 4
+        slope = np.float32(1) + np.float32(2.4) * np.clip(rim, 0, 1) ** 6
         out: F32 = ((z - height) / slope).astype(np.float32)
         return out
 

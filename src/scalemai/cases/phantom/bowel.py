@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from scalemai.cases.phantom.body import Body
@@ -11,6 +10,7 @@ from scalemai.cases.phantom.canvas import F32, Box, Canvas, Tubes
 from scalemai.cases.phantom.gut import Lumen, colon_line, paint_hollow, stomach_line
 from scalemai.cases.phantom.trees import spline
 from scalemai.cases.phantom.upper import Kidney
+from scalemai.compiled import compiled
 
 __all__ = ["paint_small_bowel"]
 
@@ -18,7 +18,7 @@ _NODES = 210
 _STEP_MM = 13.0
 
 
-@njit(cache=True)
+@compiled
 def _push_apart(p: NDArray[np.float32], step: float, gap: float, bend: float) -> None:
     """One relaxation of a chain: neighbours at ``step``, all others at least ``gap`` apart."""
     n = p.shape[0]
@@ -56,16 +56,22 @@ def _obstacles(body: Body) -> F32:
     sx, sy = body.spine(column.astype(np.float32))
     for shift, ahead, r in ((0, 22, 22), (-30, 2, 24), (30, 2, 24)):
         parts.append(np.stack([sx + shift, sy + ahead, column, np.full(len(column), float(r))], 1))
-    parts.append(np.array([[0, 26, -250, 42], [40, 10, -20, 26], [52, 4, -50, 14], [20, 6, -70, 12]], float))
+    parts.append(
+        np.array([[0, 26, -250, 42], [40, 10, -20, 26], [52, 4, -50, 14], [20, 6, -70, 12]], float)
+    )
     # The right lobe of the liver.
-    parts.append(np.array([[100, y, z, 36] for y in (-20, 30) for z in (-20, 15)] + [[60, 30, 20, 40]], float))
+    parts.append(
+        np.array(
+            [[100, y, z, 36] for y in (-20, 30) for z in (-20, 15)] + [[60, 30, 20, 40]], float
+        )
+    )
     return np.concatenate(parts).astype(np.float32)
 
 
 def small_bowel_line(body: Body) -> F32:
     """Centre line (n, 4) of the small bowel: x, y, z and radius in mm."""
     rng = body.spec.stream("small bowel")
-    radius = float(np.clip(rng.normal(11.0, 0.9), 9.2, 13.0))
+    radius = float(np.clip(rng.normal(12.2, 0.9), 10.2, 14.0))
     t = np.linspace(0, 1, _NODES)
     # Start as a coil from the left upper to the right lower abdomen.
     p = np.stack([-40 + 70 * t + 60 * np.sin(34 * t), 30 + 25 * np.cos(34 * t), -30 - 150 * t], 1)
@@ -82,7 +88,7 @@ def small_bowel_line(body: Body) -> F32:
             p = body.inside(p, radius + 2)
         if turn < 120:
             p += rng.normal(0, 0.5, p.shape).astype(np.float32)
-    squeeze = radius * np.clip(rng.normal(1.0, 0.16, _NODES), 0.62, 1.25)
+    squeeze = radius * np.clip(rng.normal(1.0, 0.22, _NODES), 0.62, 1.25)
     squeeze = np.convolve(np.pad(squeeze, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
     return spline(np.column_stack([p, squeeze]), 2.0)
 
@@ -111,7 +117,11 @@ def _paint_slab(canvas: Canvas, body: Body, hu: dict[str, float], box: Box, tube
     t = f.where
     d = f.d + np.float32(0.9) * body.noise(x, y, z, 18.0)
     upper = np.clip(1.3 - 1.3 * t / np.float32(tubes.length_mm), 0.15, 1)
-    fold = upper * np.float32(1.5) * (1 + np.sin(np.float32(1.35) * t + 1.5 * body.noise(x, y, z, 14.0)))
+    fold = (
+        upper
+        * np.float32(0.9)
+        * (1 + np.sin(np.float32(1.35) * t + 1.5 * body.noise(x, y, z, 14.0)))
+    )
     shut = np.float32(2.6) * (1 + np.sin(np.float32(0.05) * t) + np.sin(np.float32(0.021) * t + 2))
     inner = d + np.float32(1.7) + fold + np.clip(shut, 0, 8)
     contents = np.full_like(d, hu["fluid"] + 14)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,23 +19,24 @@ from scalemai.cases.phantom.raster import (
     value_noise,
 )
 
-__all__ = ["Box", "Canvas", "F32", "Noise", "Tubes", "smooth_max", "smooth_min"]
+__all__ = ["F32", "Box", "Canvas", "Noise", "Tubes", "smooth_max", "smooth_min"]
 
 F32 = NDArray[np.float32]
+Real = NDArray[np.floating[Any]]
 Shape = Callable[[F32, F32, F32], F32]
 """A field of three broadcast coordinate arrays in mm, negative inside."""
 
 _ANY = np.ones(256, bool)
 
 
-def smooth_min(a: F32, b: F32, blend_mm: float) -> F32:
+def smooth_min(a: Real, b: Real, blend_mm: float) -> F32:
     """Union of two fields with a fillet of about ``blend_mm`` (polynomial)."""
     h = np.maximum(np.float32(blend_mm) - np.abs(a - b), np.float32(0))
-    out: F32 = np.minimum(a, b) - h * h * np.float32(0.25 / blend_mm)
-    return out
+    out = np.minimum(a, b) - h * h * np.float32(0.25 / blend_mm)
+    return out.astype(np.float32, copy=False)
 
 
-def smooth_max(a: F32, b: F32, blend_mm: float) -> F32:
+def smooth_max(a: Real, b: Real, blend_mm: float) -> F32:
     """Intersection of two fields with a rounded edge."""
     return -smooth_min(-a, -b, blend_mm)
 
@@ -54,18 +56,19 @@ class Noise:
 
     def __call__(self, x: F32, y: F32, z: F32, wavelength_mm: float, octaves: int = 1) -> F32:
         """Noise at broadcast coordinates; each octave halves wavelength and amplitude."""
-        bx, by, bz = np.broadcast_arrays(x, y, z)
-        shape = bx.shape
-        flat = (bx, by, bz)
-        if bx.ndim != 3:
-            flat = tuple(a.reshape(-1, 1, 1) for a in flat)  # type: ignore[assignment]  # three
-        total = np.zeros(flat[0].shape, np.float32)
+        shape = np.broadcast_shapes(x.shape, y.shape, z.shape)
+        # Anything that is not a block of voxels is a list of points.
+        block = shape if len(shape) == 3 else (int(np.prod(shape)), 1, 1)
+        total = np.zeros(block, np.float32)
         part = np.empty_like(total)
         scale, gain = 2.0 / wavelength_mm, 1.0
         for octave in range(octaves):
             shift = np.float32(17.3 * octave / scale)
-            moved = (np.broadcast_to(np.asarray(a + shift, np.float32), total.shape) for a in flat)
-            value_noise(self._tile, *moved, scale, part)
+            u, v, w = (
+                np.broadcast_to(np.asarray(a + shift, np.float32), shape).reshape(block)
+                for a in (x, y, z)
+            )
+            value_noise(self._tile, u, v, w, scale, part)
             total += np.float32(gain) * part
             scale, gain = scale * 2.0, gain * 0.5
         return total.reshape(shape)
@@ -115,9 +118,7 @@ class Tubes:
 
     def thinner(self, by_mm: float) -> Tubes:
         """The lumen of a tube with a wall of ``by_mm``."""
-        return Tubes(
-            self.points, np.maximum(self.radii - by_mm, 0.05), self.where, self.segments
-        )
+        return Tubes(self.points, np.maximum(self.radii - by_mm, 0.05), self.where, self.segments)
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class Canvas:
 
         The lattice nodes are multiples of ``step_mm``, so the shape does not depend on the grid.
         """
-        nodes, index = [], []
+        nodes: list[F32] = []
+        index: list[F32] = []
         for axis in (box.x, box.y, box.z):
             first = np.floor(axis[0] / step_mm)
             count = int(np.ceil(axis[-1] / step_mm) - first) + 2
@@ -182,7 +184,7 @@ class Canvas:
             np.broadcast_to(values, (a.size, b.size, c.size)), np.float32
         )
         out = np.empty(box.shape, np.float32)
-        resample(lattice, *index, out)
+        resample(lattice, index[0], index[1], index[2], out)
         return out
 
     def tubes(

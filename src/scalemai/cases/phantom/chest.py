@@ -17,7 +17,9 @@ _LUNG_FLOOR_MM = -30.0
 
 def _ball(x: F32, y: F32, z: F32, centre: tuple[float, ...], half: tuple[float, ...]) -> F32:
     """An ellipsoid as about a distance."""
-    q = [(a - np.float32(c)) / np.float32(h) for a, c, h in zip((x, y, z), centre, half, strict=True)]
+    q = [
+        (a - np.float32(c)) / np.float32(h) for a, c, h in zip((x, y, z), centre, half, strict=True)
+    ]
     r = np.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2)
     out: F32 = (r - 1) * np.float32(min(half))
     return out
@@ -41,7 +43,10 @@ class _Heart:
 
     def axes(self, x: F32, y: F32, z: F32) -> tuple[F32, F32, F32]:
         x, y, z = self.body.warped(x, y, z, 2.0, 50.0)
-        p = [(v - np.float32(o)) / np.float32(self.size) for v, o in zip((x, y, z), self.centre)]
+        p = [
+            (v - np.float32(o)) / np.float32(self.size)
+            for v, o in zip((x, y, z), self.centre, strict=True)
+        ]
         a, b, c = (
             p[0] * np.float32(e[0]) + p[1] * np.float32(e[1]) + p[2] * np.float32(e[2])
             for e in (self.a, self.b, self.c)
@@ -53,7 +58,9 @@ class _Heart:
         left = _ball(a, b, c, (8, -8, -6), (56, 33, 33))
         right = _ball(a, b, c, (0, 8, 17), (50, 36, 27))
         atria = smooth_min(
-            _ball(a, b, c, (-40, -6, -8), (24, 34, 26)), _ball(a, b, c, (-38, 30, 8), (26, 27, 28)), 8
+            _ball(a, b, c, (-40, -6, -8), (24, 34, 26)),
+            _ball(a, b, c, (-38, 30, 8), (26, 27, 28)),
+            8,
         )
         return smooth_min(smooth_min(left, right, 8.0), atria, 8.0)
 
@@ -86,6 +93,25 @@ def paint_chest(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     _paint_diaphragm_and_lungs(canvas, body, heart, hu)
     _paint_heart(canvas, heart, hu)
     _paint_lung_trees(canvas, body, heart, hu)
+    _paint_crura(canvas, body, hu)
+
+
+def _paint_crura(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
+    """The two legs of the diaphragm, from the lumbar spine round the aorta to the hiatus."""
+    z = np.array([-52.0, -30.0, 0.0, 25.0, 45.0, 62.0, 78.0])
+    sx, sy = body.spine(z.astype(np.float32))
+    for away, radius in (
+        ((12, 14, 17, 18, 14, 4, -6), (2.0, 3.6, 5.0, 5.6, 5.4, 5.0, 4.0)),
+        ((-16, -20, -22, -22, -21, -18, -14), (1.5, 2.6, 4.0, 4.8, 5.0, 5.0, 4.0)),
+    ):
+        ahead = np.array([19, 21, 25, 31, 38, 42, 44])
+        way = spline(np.column_stack([sx + away, sy + ahead, z, radius]), 2.0)
+        leg = Tubes.along(way[:, :3], way[:, 3])
+        box = canvas.around(leg, 8)
+        if box is not None:
+            d = canvas.tubes(box, leg, 4.0, (1.35, 0.75, 1.0)).d
+            allowed = only("visceral_fat", "mediastinal_fat", "diaphragm")
+            canvas.paint(box, d, hu["muscle"], "diaphragm", allowed)
 
 
 def _paint_diaphragm_and_lungs(
@@ -97,14 +123,16 @@ def _paint_diaphragm_and_lungs(
     wall = canvas.field(lambda x, y, z: body.cavity(x, y, z) + np.float32(2), box, 4.0)
     above = canvas.field(body.diaphragm, box, 3.0)
     chest = np.maximum(wall - 1, -above)
-    canvas.paint(box, np.maximum(wall - 1, -above - 2.2), hu["muscle"], "diaphragm", only("visceral_fat"))
+    canvas.paint(
+        box, np.maximum(wall - 1, -above - 2.2), hu["muscle"], "diaphragm", only("visceral_fat")
+    )
     canvas.paint(box, chest, hu["visceral_fat"] + 6, "mediastinal_fat")
 
     def middle(x: F32, y: F32, z: F32) -> F32:
         """What lies between the lungs."""
-        sx, sy = body.spine(z)
+        _, sy = body.spine(z)
         wide = np.interp(z, [60, 110, 160, 190, 260], [20, 24, 30, 34, 30]).astype(np.float32)
-        wx, wy, wz = body.warped(x, y, z, 3.0, 50.0)
+        wx, wy, _ = body.warped(x, y, z, 3.0, 50.0)
         flat = np.abs(wx + 5) - wide * np.where(y > 20, 0.45, 1.0).astype(np.float32)
         behind = sy - np.float32(2) - wy
         core = smooth_max(flat, behind, 10.0)
@@ -116,12 +144,10 @@ def _paint_diaphragm_and_lungs(
     lung = hu["lung"] + np.float32(10) * body.texture(x, y, z, 14.0, 2)
     # Gravity: the back of a lung is a little denser than the front.
     lung += (-np.float32(0.35) * y).astype(np.float32)
-    fissure = np.abs(
-        0.55 * (y + 18) + (z - 150) + 6 * body.noise(x, y, z, 80.0)
-    )
+    fissure = np.abs(0.55 * (y + 18) + (z - 150) + 6 * body.noise(x, y, z, 80.0))
     lung += np.float32(170) * np.exp(-((fissure / np.float32(0.9)) ** 2))
     for side, name in ((-1.0, "left"), (1.0, "right")):
-        half = -side * x - 0.5 * 0
+        half = -side * x
         d = smooth_max(smooth_max(wall, -between, 6.0), np.float32(2.2) - above, 5.0)
         canvas.paint(box, np.maximum(d, half), lung, f"lung_{name}")
 
@@ -131,8 +157,7 @@ def _paint_heart(canvas: Canvas, heart: _Heart, hu: dict[str, float]) -> None:
     box = canvas.box(c - 95, c + 95)
     if box is None:
         return
-    allowed = np.ones(256, bool)
-    canvas.paint(box, canvas.field(heart.muscle, box), hu["myocardium"], "heart", allowed)
+    canvas.paint(box, canvas.field(heart.muscle, box), hu["myocardium"], "heart")
     right = "right_heart_blood"
     for shape, blood in (
         (heart.left_atrium, "arterial_blood"),
@@ -154,8 +179,9 @@ def _paint_lung_trees(canvas: Canvas, body: Body, heart: _Heart, hu: dict[str, f
         root = np.array([side * 16 - 4, -8, hila + 8])
         main = spline([root, (side * 34 - 4, -14, hila), (side * 52, -28, hila - 25)], 3.0)
         lung = only(f"lung_{name}", f"lung_vessel_{name}")
-        for stream, (trunk, r, tip) in enumerate(((main, 10.0, 0.75), (main + [0, 12, -14], 7.5, 0.7))):
-            targets = inside[stream * 200 : stream * 200 + 190]
+        for part, shift, r, tip in ((0, (0, 0, 0), 10.0, 0.75), (1, (0, 12, -14), 7.5, 0.7)):
+            trunk = main + np.asarray(shift, np.float32)
+            targets = inside[part * 200 : part * 200 + 190]
             targets = targets[np.argsort(-np.linalg.norm(targets - trunk[-1], axis=1))]
             tree = grow_tree([trunk], targets, r, tip, rng, step_mm=5.0, wiggle_mm=3.0)
             canvas.paint_vessel(tree, hu["right_heart_blood"] - 10, f"lung_vessel_{name}", lung)

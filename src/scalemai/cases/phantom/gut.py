@@ -14,9 +14,10 @@ from scalemai.cases.phantom.trees import spline
 __all__ = ["HOLLOW_FREE", "colon_line", "paint_colon", "paint_stomach_and_duodenum", "stomach_line"]
 
 HOLLOW_FREE = only(
-    "visceral_fat", "mediastinal_fat", "mesenteric_vessel", "liver", "intrahepatic_vessel", "ureter",
-    "diaphragm", "stomach", "duodenum", "colon", "rectum", "intestine", "gall_bladder", "esophagus",
-)  # fmt: skip
+    *("visceral_fat", "mediastinal_fat", "mesenteric_vessel", "diaphragm", "ureter", "esophagus"),
+    *("stomach", "duodenum", "intestine", "colon", "rectum"),
+    *("liver", "intrahepatic_vessel", "gall_bladder"),
+)
 """Tissues that a bowel loop may push aside."""
 
 
@@ -62,7 +63,7 @@ def paint_stomach_and_duodenum(canvas: Canvas, body: Body, hu: dict[str, float])
     rng = body.spec.stream("stomach contents")
     gullet = spline([(-2, -22, 300, 5), (-6, -30, 200, 6), (-8, -30, 140, 7), (-12, -24, 108, 7.5),
                      (-20, -16, 88, 8), (-34, -14, 74, 9)], 3.0)  # fmt: skip
-    sx, sy = body.spine(gullet[:, 2])
+    _, sy = body.spine(gullet[:, 2])
     gullet[:, 1] = np.maximum(gullet[:, 1], sy + 24)
     tubes = Tubes.along(gullet[:, :3], gullet[:, 3] + 1)
     box = canvas.around(tubes, 6)
@@ -85,7 +86,7 @@ def paint_stomach_and_duodenum(canvas: Canvas, body: Body, hu: dict[str, float])
         level = float(np.interp(rng.random(), [0, 1], [6, 55]))
         surface = (np.float32(level) - y + 0 * z).astype(np.float32)
         contents = hu["oral_contrast"] if body.spec.oral_contrast else 22.0
-        meal = np.float32(contents) + np.float32(14) * body.texture(x, y, z, 8.0, 2)
+        meal = np.float32(contents) + np.float32(7) * body.texture(x, y, z, 8.0, 2)
         surface = surface + np.zeros_like(d)
         lumen = Lumen(inner, meal, surface)
         paint_hollow(canvas, box, d, lumen, hu["gut_wall"], hu["gas"], "stomach")
@@ -110,7 +111,9 @@ def _paint_duodenum(
     x, y, z = box.xyz
     f = canvas.tubes(box, tubes, 5.0)
     d = f.d + np.float32(1.0) * body.noise(x, y, z, 20.0)
-    fold = np.float32(1.7) * (1 + np.sin(np.float32(1.15) * f.where + 2 * body.noise(x, y, z, 15.0)))
+    fold = np.float32(1.0) * (
+        1 + np.sin(np.float32(1.15) * f.where + 2 * body.noise(x, y, z, 15.0))
+    )
     open_ = np.float32(2.2) * (1 + body.noise(x, y, z, 46.0))
     inner = d + np.float32(2.4) + fold + np.clip(open_, 0, 5)
     gas = (6 - 0.35 * f.radius + (line[:, 1].max() - 14 - y)).astype(np.float32)
@@ -148,10 +151,9 @@ def paint_colon(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     box = canvas.around(tubes, 8)
     if box is None:
         return
-    x, y, z = box.xyz
     # Slabs bound the memory that the whole colon would need.
-    for low in range(0, z.size, 48):
-        high = min(low + 50, z.size)
+    for low in range(0, box.z.size, 48):
+        high = min(low + 50, box.z.size)
         if high - low < 3:
             break
         i, j, k = box.region
@@ -176,8 +178,8 @@ def _paint_colon_slab(
     inner = d + np.float32(1.9)
     mottle = body.texture(x, y, z, 7.0, 2)
     stool = np.float32(hu["stool"]) + np.float32(26) * mottle
-    bubbles = body.texture(x + 33, y, z, 9.0, 2) - np.float32(0.55)
-    stool -= np.float32(420) * np.clip(bubbles, 0, 1.2)
+    bubbles = body.texture(x + 33, y, z, 9.0, 2) - np.float32(0.95)
+    stool -= np.float32(520) * np.clip(bubbles, 0, 1.2)
     if body.spec.oral_contrast:
         stool += np.float32(0.7 * hu["oral_contrast"])
     # How full each stretch is: above zero, gas floats on what is left.

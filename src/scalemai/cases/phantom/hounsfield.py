@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scalemai.cases.phantom.spec import Phase, PhantomSpec
+from scalemai.cases.phantom.spec import PhantomSpec, Phase
 
 __all__ = ["ENHANCEMENT", "tissue_hu"]
 

@@ -145,7 +145,7 @@ _INTERNAL = {
     "gluteus_right",
     "spinal_canal_fat",
     "disc",
-    "uterus",
+    "breast",
 }
 
 GROUPS: Mapping[str, tuple[str, ...]] = {

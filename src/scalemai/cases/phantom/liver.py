@@ -7,7 +7,7 @@ import numpy as np
 from scalemai.cases.phantom.body import Body
 from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max, smooth_min
 from scalemai.cases.phantom.labels import only
-from scalemai.cases.phantom.trees import grow_tree, spline
+from scalemai.cases.phantom.trees import beside, grow_tree, spline
 
 __all__ = ["HEPATIC_OUTLET_MM", "PORTA_MM", "LiverShape", "paint_bile", "paint_liver"]
 
@@ -43,8 +43,8 @@ class LiverShape:
         """The field of the liver without its vessels, negative inside."""
         body = self.body
         wx, wy, wz = body.warped(x, y, z, 4.0, 75.0)
-        wall = body.cavity(x, y, z) + np.float32(3.5)
-        roof = body.diaphragm(x, y, z) + np.float32(3.0)
+        wall = body.cavity(x, y, z) + np.float32(1.6)
+        roof = body.diaphragm(x, y, z) + np.float32(1.6)
         lobe = np.clip((wx - 20) / 60, 0, 1)
         bottom = np.interp(wx, _X, _BOTTOM).astype(np.float32) - lobe * np.float32(self.drop)
         bottom = bottom - (1 - lobe) * np.float32(0.3) * (wy - 30) + self.bulk
@@ -69,8 +69,8 @@ class LiverShape:
         """Round and venous ligaments and the porta: where fat runs into the liver."""
         round_lig = np.abs(x - np.float32(self.falciform) - 0.12 * (y - 40)) - np.float32(2.2)
         round_lig = np.maximum(np.maximum(round_lig, 26 - y), z - 26 - 0.35 * (y - 30))
-        venous = np.abs(y - 17 + 0.35 * (x - 5)) - np.float32(1.3)
-        venous = np.maximum(venous, np.maximum(np.abs(x - 2) - 16, np.abs(z - 44) - 24))
+        venous = np.abs(y - 17 + 0.35 * (x - 5)) - np.float32(1.6)
+        venous = np.maximum(venous, np.maximum(np.abs(x + 8) - 27, np.abs(z - 44) - 24))
         across = np.abs(x - 26) - np.float32(22)
         porta = np.sqrt(np.maximum(across, 0) ** 2 + (y - 6) ** 2 + (0.8 * (z - 18)) ** 2)
         out: F32 = smooth_min(
@@ -108,17 +108,17 @@ def _paint_trees(canvas: Canvas, body: Body, shape: LiverShape, hu: dict[str, fl
     rng = body.spec.stream("liver trees")
     p, o = PORTA_MM, HEPATIC_OUTLET_MM
     inside = only("liver", "intrahepatic_vessel")
-    fork = p + [4, 2, 4]
+    fork = beside(p, 4, 2, 4)
     portal = [
         spline([p - [6, 0, 5], p, fork], 3.0),
-        spline([fork, p + [24, -4, 9], p + [44, -14, 12], p + [62, -24, 8]], 3.0),
-        spline([p + [24, -4, 9], p + [40, 10, 14], p + [54, 24, 8]], 3.0),
-        spline([fork, p + [-14, 10, 14], p + [-36, 20, 22], p + [-42, 34, 16]], 3.0),
+        spline([fork, beside(p, 24, -4, 9), beside(p, 44, -14, 12), beside(p, 62, -24, 8)], 3.0),
+        spline([beside(p, 24, -4, 9), beside(p, 40, 10, 14), beside(p, 54, 24, 8)], 3.0),
+        spline([fork, beside(p, -14, 10, 14), beside(p, -36, 20, 22), beside(p, -42, 34, 16)], 3.0),
     ]
     veins = [
-        spline([o, o + [20, -6, -2], o + [56, -14, -24], o + [74, -22, -62]], 3.0),
-        spline([o, o + [6, 16, -2], o + [20, 36, -22], o + [30, 48, -52]], 3.0),
-        spline([o, o + [-14, 16, 2], o + [-40, 34, -8], o + [-62, 44, -18]], 3.0),
+        spline([o, beside(o, 20, -6, -2), beside(o, 56, -14, -24), beside(o, 74, -22, -62)], 3.0),
+        spline([o, beside(o, 6, 16, -2), beside(o, 20, 36, -22), beside(o, 30, 48, -52)], 3.0),
+        spline([o, beside(o, -14, 16, 2), beside(o, -40, 34, -8), beside(o, -62, 44, -18)], 3.0),
     ]
     for trunks, root, tip, blood in (
         (portal, 7.0, 0.55, "portal_blood"),
@@ -148,6 +148,8 @@ def paint_bile(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         canvas.paint(box, d, hu["gall_bladder_wall"], "gall_bladder")
         canvas.paint(box, d + np.float32(1.6), hu["bile"], "gall_bladder")
     wide = float(np.clip(rng.normal(2.6, 0.5), 1.8, 4.2))
-    duct = spline([PORTA_MM + [10, 2, 2], PORTA_MM + [4, 5, -8], (38, 9, 0), (40, 4, -12)], 1.5)
+    duct = spline(
+        [beside(PORTA_MM, 10, 2, 2), beside(PORTA_MM, 4, 5, -8), (38, 9, 0), (40, 4, -12)], 1.5
+    )
     canvas.paint_vessel(Tubes.along(duct, wide + 0.7), hu["gut_wall"], "common_bile_duct")
     canvas.paint_vessel(Tubes.along(duct, wide), hu["bile"] + 2, "common_bile_duct")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from scalemai.cases.phantom.body import Body
-from scalemai.cases.phantom.canvas import Canvas, Tubes
-from scalemai.cases.phantom.labels import only
+from scalemai.cases.phantom.canvas import Canvas, Real, Tubes
+from scalemai.cases.phantom.labels import LABELS, only
 from scalemai.cases.phantom.trees import spline
 
 __all__ = ["paint_pancreas"]
@@ -16,7 +16,9 @@ def paint_pancreas(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     """Paint head with uncinate process, neck and body, tail, and the ducts inside."""
     rng = body.spec.stream("pancreas")
     # The gland shrinks and its lobules part with age.
-    bulk = float(np.clip(rng.normal(1.0, 0.08), 0.84, 1.18)) * (1.1 - 0.003 * (body.spec.age_years - 30))
+    bulk = float(np.clip(rng.normal(1.0, 0.08), 0.84, 1.18)) * (
+        1.1 - 0.003 * (body.spec.age_years - 30)
+    )
     high = float(rng.normal(0, 5))
     way = np.array([
         [40, 8, -34, 8.5], [36, 11, -22, 12.5], [28, 16, -11, 12.0], [14, 23, -1, 8.5],
@@ -47,19 +49,20 @@ def paint_pancreas(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     at_tail = _place_of(curve, 6, way) - 14.0
     in_head = (main.where < at_neck) | (extra.d < main.d)
     in_tail = (main.where > at_tail) & ~in_head
-    free = ~only("aorta", "postcava", "kidney_left", "kidney_right", "spleen", "superior_mesenteric_artery",
-                 "superior_mesenteric_vein", "splenic_vein", "extrahepatic_portal_vein", "celiac_artery")  # fmt: skip
+    free = ~only(
+        *("aorta", "celiac_artery", "superior_mesenteric_artery", "postcava"),
+        *("superior_mesenteric_vein", "splenic_vein", "extrahepatic_portal_vein"),
+        *("kidney_left", "kidney_right", "spleen"),
+    )
     canvas.paint(box, d, value, "pancreas_body", free)
     view = canvas.labels[box.region]
-    from scalemai.cases.phantom.labels import LABELS
-
     gland_voxels = view == LABELS["pancreas_body"]
     view[gland_voxels & in_head] = LABELS["pancreas_head"]
     view[gland_voxels & in_tail] = LABELS["pancreas_tail"]
     _paint_ducts(canvas, body, hu, curve, (at_neck, at_tail), gland)
 
 
-def _place_of(curve: np.ndarray, control: int, way: np.ndarray) -> float:  # type: ignore[type-arg]  # float tables
+def _place_of(curve: Real, control: int, way: Real) -> float:
     """Arc length in mm at which a curve passes its control point."""
     steps = np.linalg.norm(np.diff(curve[:, :3], axis=0), axis=1)
     where = np.concatenate([[0], np.cumsum(steps)])
@@ -71,7 +74,7 @@ def _paint_ducts(
     canvas: Canvas,
     body: Body,
     hu: dict[str, float],
-    curve: np.ndarray,  # type: ignore[type-arg]  # float table
+    curve: Real,
     borders: tuple[float, float],
     gland: Tubes,
 ) -> None:

@@ -7,7 +7,7 @@ from scipy.interpolate import RectBivariateSpline
 
 from scalemai.cases.phantom.body import Body
 from scalemai.cases.phantom.bone import paint_bone
-from scalemai.cases.phantom.canvas import Canvas, Tubes
+from scalemai.cases.phantom.canvas import Canvas, Real, Tubes
 from scalemai.cases.phantom.labels import only
 
 __all__ = ["paint_pelvis"]
@@ -36,8 +36,8 @@ _SACRUM_HALF = np.array([
 ], float)  # fmt: skip
 
 
-def _plate(control: np.ndarray, half: np.ndarray) -> Tubes:  # type: ignore[type-arg]  # (5, 5, 3)
-    """A plate as a quilt of short capsules laid on a spline surface."""
+def _plate(control: Real, half: Real) -> Tubes:
+    """A plate as a quilt of short capsules on a spline surface through points (5, 5, 3)."""
     n = np.arange(5.0)
     u, v = np.linspace(0, 4, 46), np.linspace(0, 4, 46)
     layers = [RectBivariateSpline(n, n, control[..., a], kx=3, ky=3)(u, v) for a in range(3)]
@@ -57,6 +57,12 @@ def paint_pelvis(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     for side, name in ((1.0, "right"), (-1.0, "left")):
         mirror = stretch * [side, 1, 1]
         _paint_gluteals(canvas, body, hu, side, name)
+        # The iliac muscle lines the inside of the wing.
+        lining = _plate((_ILIUM + np.array([-8, 5, 0])) * mirror, np.full((5, 5), 8.5))
+        box = canvas.around(lining, 5)
+        if box is not None:
+            d = canvas.tubes(box, lining, 4.0).d
+            canvas.paint(box, d, hu["muscle"], f"iliopsoas_{name}", only("visceral_fat"))
         ilium = _plate(_ILIUM * mirror, _ILIUM_HALF)
         _plate_bone(canvas, body, hu, ilium, f"hip_{name}")
         ring = [(66, 30, -250), (40, 52, -268), (12, 58, -278), (26, 44, -296), (52, 8, -312),
@@ -72,7 +78,15 @@ def paint_pelvis(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         if joint is not None:
             f = canvas.tubes(joint, Tubes.along(cup, 25.6), 4.0)
             canvas.paint(joint, f.d, 60.0, "wall_muscle")
-        leg = np.array([[92, 2, -266], [98, 1, -272], [124, -6, -292], [130, -8, -320], [128, -6, -360]])
+        leg = np.array(
+            [[92, 2, -266], [98, 1, -272], [124, -6, -292], [130, -8, -320], [128, -6, -360]]
+        )
+        floor = np.array([[50, 22, -240], [52, -4, -240], [50, -32, -246], [56, -4, -276]]) * mirror
+        inner = Tubes.along(floor, 9.0)
+        box = canvas.around(inner, 5)
+        if box is not None:
+            d = canvas.tubes(box, inner, 4.0, (1.3, 1.0, 0.5)).d
+            canvas.paint(box, d, hu["muscle"], "wall_muscle", only("visceral_fat"))
         femur = Tubes.along(leg * mirror, [23.5, 20, 16, 17, 14])
         _plate_bone(canvas, body, hu, femur, f"femur_{name}")
     _plate_bone(canvas, body, hu, _plate(_SACRUM, _SACRUM_HALF), "sacrum")
@@ -82,9 +96,7 @@ def paint_pelvis(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         canvas.paint(box, canvas.tubes(box, canal, 4.0).d, hu["fat"] + 70, "spinal_canal_fat")
 
 
-def _plate_bone(
-    canvas: Canvas, body: Body, hu: dict[str, float], tubes: Tubes, label: str
-) -> None:
+def _plate_bone(canvas: Canvas, body: Body, hu: dict[str, float], tubes: Tubes, label: str) -> None:
     box = canvas.around(tubes, 6)
     if box is None:
         return
@@ -107,7 +119,8 @@ def _paint_gluteals(
     bend = np.float32(9) * body.noise(x, y, z * 0.6, 120.0)
     value = np.full(box.shape, hu["muscle"], np.float32)
     value += np.float32(3) * body.texture(x, y, z, 9.0, 2)
-    for depth in (16.0, 32.0, 48.0):
+    here = np.clip((np.float32(20) - y) / 25, 0, 1) * np.clip(bend / 9 + 1.2, 0, 1)
+    for depth in (17.0, 36.0):
         plane = (d + np.float32(depth) + bend) / np.float32(1.3)
-        value -= np.float32(140) * np.exp(-(plane**2))
+        value -= here * np.float32(135) * np.exp(-(plane**2))
     canvas.paint(box, d, value, f"gluteus_{name}", only("wall_muscle"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from scalemai.compiled import compiled
 
 __all__ = ["capsules", "composite", "composite_tube", "resample", "value_noise"]
 
-@njit(cache=True)
+
+@compiled
 def composite(
     hu: NDArray[np.float32],
     labels: NDArray[np.uint8],
@@ -49,7 +52,7 @@ def composite(
                     labels[i, j, k] = label
 
 
-@njit(cache=True)
+@compiled
 def composite_tube(
     hu: NDArray[np.float32],
     labels: NDArray[np.uint8],
@@ -83,7 +86,7 @@ def composite_tube(
                     labels[i, j, k] = label
 
 
-@njit(cache=True)
+@compiled
 def capsules(
     d: NDArray[np.float32],
     position: NDArray[np.float32],
@@ -112,8 +115,8 @@ def capsules(
             low = min(points[a, axis], points[b, axis]) - reach / squeeze[axis]
             high = max(points[a, axis], points[b, axis]) + reach / squeeze[axis]
             step = line[1] - line[0] if line.size > 1 else np.float32(1.0)
-            ends[axis, 0] = max(int(math.ceil((low - line[0]) / step)), 0)
-            ends[axis, 1] = min(int(math.floor((high - line[0]) / step)) + 1, line.size)
+            ends[axis, 0] = max(math.ceil((low - line[0]) / step), 0)
+            ends[axis, 1] = min(math.floor((high - line[0]) / step) + 1, line.size)
         ux = (points[b, 0] - points[a, 0]) * squeeze[0]
         uy = (points[b, 1] - points[a, 1]) * squeeze[1]
         uz = (points[b, 2] - points[a, 2]) * squeeze[2]
@@ -135,7 +138,7 @@ def capsules(
                         radius[i, j, k] = r
 
 
-@njit(cache=True)
+@compiled
 def resample(
     lattice: NDArray[np.float32],
     u: NDArray[np.float32],
@@ -164,7 +167,7 @@ def resample(
                 out[i, j, k] = p0 + fa * (p1 - p0)
 
 
-@njit(cache=True)
+@compiled
 def value_noise(
     tile: NDArray[np.float32],
     x: NDArray[np.float32],

@@ -6,7 +6,7 @@ import numpy as np
 
 from scalemai.cases.phantom.body import VERTEBRA_Z_MM, Body
 from scalemai.cases.phantom.bone import paint_bone
-from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max, smooth_min
+from scalemai.cases.phantom.canvas import F32, Canvas, Real, Tubes, smooth_max, smooth_min
 from scalemai.cases.phantom.pelvis import paint_pelvis
 
 __all__ = ["paint_skeleton"]
@@ -76,7 +76,8 @@ def _arch(u: F32, v: F32, w: F32, grow: float, lumbar: bool, gap: float) -> F32:
         out = np.sqrt(
             (a - p0[0] - h * e[0]) ** 2 + (v - p0[1] - h * e[1]) ** 2 + (w - p0[2] - h * e[2]) ** 2
         )
-        return (out - np.float32(r * grow)).astype(np.float32)
+        near: F32 = (out - np.float32(r * grow)).astype(np.float32)
+        return near
 
     h = gap * 0.4
     d = rod((14.5, -12, h * 0.3), (16, -28, h * 0.3), 4.6)
@@ -97,8 +98,12 @@ def _paint_ribs(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     for number in range(2, 13):
         head = VERTEBRA_Z_MM[f"T{number}"] + 9
         # How far round the cage a rib goes (degrees from behind), and how far it falls.
-        reach = {12: 62.0, 11: 88.0}.get(number, float(np.interp(number, [2, 6, 10], [146, 140, 124])))
-        fall = float(np.interp(number, [2, 5, 8, 10, 12], [66, 98, 122, 118, 74])) + rng.normal(0, 3)
+        reach = {12: 62.0, 11: 88.0}.get(
+            number, float(np.interp(number, [2, 6, 10], [146, 140, 124]))
+        )
+        fall = float(np.interp(number, [2, 5, 8, 10, 12], [66, 98, 122, 118, 74])) + rng.normal(
+            0, 3
+        )
         for side, name in ((1.0, "right"), (-1.0, "left")):
             angles = np.linspace(9, 175 if number <= 10 else reach, 90)
             t = np.clip((angles - 9) / (140 - 9), 0, 1.3)
@@ -126,9 +131,7 @@ def _paint_ribs(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
                     canvas.paint(box, f.d, value, "costal_cartilages")
 
 
-def _cage_points(
-    body: Body, side: float, angles: F32, z: F32
-) -> tuple[F32, F32]:
+def _cage_points(body: Body, side: float, angles: Real, z: Real) -> tuple[Real, Real]:
     """Points 5 mm outside the inner wall, at angles (degrees) counted from behind."""
     phi = np.radians(angles)
     ux, uy = side * np.sin(phi), -np.cos(phi)

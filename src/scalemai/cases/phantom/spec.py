@@ -10,7 +10,7 @@ import numpy as np
 
 from scalemai.errors import ConfigError, UnknownNameError
 
-__all__ = ["Kernel", "Phase", "PhantomSpec", "Preset", "Sex", "sample_spec"]
+__all__ = ["Kernel", "PhantomSpec", "Phase", "Preset", "Sex", "sample_spec"]
 
 Sex = Literal["female", "male"]
 Phase = Literal["non_contrast", "arterial", "portal_venous", "delayed"]
@@ -107,7 +107,9 @@ class PhantomSpec:
                 )
         if len(self.spacing_mm) != 3 or not all(0.3 <= s <= 12.0 for s in self.spacing_mm):
             raise ConfigError(
-                f"spacing_mm is {self.spacing_mm}", where="PhantomSpec", fix="give three of 0.3 to 12"
+                f"spacing_mm is {self.spacing_mm}",
+                where="PhantomSpec",
+                fix="give three of 0.3 to 12",
             )
         if len(self.shape) != 3 or not all(8 <= n <= 2048 for n in self.shape):
             raise ConfigError(

@@ -13,11 +13,13 @@ __all__ = ["paint_deep_muscles", "paint_torso"]
 
 def paint_torso(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     """Paint skin, subcutaneous fat, the muscular wall and the fat that fills the cavity."""
+    if body.spec.table:
+        _paint_table(canvas, body)
     box = canvas.everywhere
     x, y, z = box.xyz
     d = canvas.field(body.skin, box, 4.0)
     canvas.paint(box, d, hu["skin"], "skin")
-    fat = np.float32(hu["fat"]) + np.float32(3.5) * body.texture(x, y, z, 17.0, 2)
+    fat = np.float32(hu["fat"]) + np.float32(2.0) * body.texture(x, y, z, 17.0, 2)
     # Septa lie where smooth noise passes through zero; flattened so that they run with the skin.
     septum = body.texture(x * 0.6, y + 500, z * 0.7, 42.0)
     fat += np.float32(26) * np.exp(-((septum / np.float32(0.07)) ** 2))
@@ -28,7 +30,7 @@ def paint_torso(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     canvas.paint(box, d, _muscle_hu(canvas, body, hu, d), "wall_muscle")
     d = canvas.field(body.cavity, box, 4.0)
     fat[:] = np.float32(hu["visceral_fat"])
-    fat += np.float32(4.5) * body.texture(x + 90, y, z, 15.0, 2)
+    fat += np.float32(3.0) * body.texture(x + 90, y, z, 15.0, 2)
     canvas.paint(box, d, fat, "visceral_fat")
 
 
@@ -42,23 +44,24 @@ def _muscle_hu(canvas: Canvas, body: Body, hu: dict[str, float], outer: F32) -> 
     flank = np.clip((np.abs(x) - np.float32(72)) / 20, 0, 1) * np.clip((y + 62) / 20, 0, 1)
     flank = flank * np.clip((np.float32(10) - z) / 25, 0, 1) * np.clip((z + 150) / 25, 0, 1)
     ripple = body.noise(x, y, z, 60.0)
+    # In the chest, fat parts the broad muscles of the back and the saw muscle from the ribs.
+    chest = np.clip((z - 15) / 25, 0, 1) * np.clip((np.abs(x) - 45) / 25, 0, 1)
+    plane = (outer + np.float32(9.5) + 4 * ripple) / np.float32(1.1)
+    value -= chest * np.float32(125) * np.exp(-(plane**2)) * np.clip(ripple + 1.1, 0, 1)
     for depth in (7.0, 14.0):
         plane = (outer + np.float32(depth) + ripple) / np.float32(0.9)
         value -= flank * np.float32(120) * np.exp(-(plane**2))
-    # The white line and the outer edges of the straight muscles of the abdomen.
-    front = np.clip((y - 30) / 15, 0, 1) * np.clip((np.float32(25) - z) / 25, 0, 1)
-    for seam, width in ((0.0, 4.5), (64.0, 3.5), (-64.0, 3.5)):
-        value -= front * np.float32(135) * np.exp(-(((x - seam) / np.float32(width)) ** 4))
     return value.astype(np.float32)
 
 
 def _paint_breasts(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     """Two fatty mounds with strands of glandular tissue, on the front of the chest."""
     rng = body.spec.stream("breast")
-    size = float(np.clip(rng.normal(46, 7) + 0.35 * body.spec.subcutaneous_fat_mm, 36, 66))
+    size = float(np.clip(rng.normal(36, 5) + 0.3 * body.spec.subcutaneous_fat_mm, 30, 54))
     glandular = float(np.clip(rng.normal(0.45, 0.3) - 0.006 * (body.spec.age_years - 50), 0.05, 1))
     for side in (-1.0, 1.0):
-        cx, cy, cz = side * 74.0, 96.0, 152.0
+        cx, cz = side * 80.0, 152.0
+        cy = _front_of_chest(body, cx, cz) + 0.15 * size
         box = canvas.box((cx - 1.6 * size, cy - 60, cz - 100), (cx + 1.6 * size, cy + 90, cz + 90))
         if box is None:
             continue
@@ -66,9 +69,7 @@ def _paint_breasts(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         def mound(x: F32, y: F32, z: F32, cx: float = cx, cy: float = cy, cz: float = cz) -> F32:
             wx, wy, wz = body.warped(x, y, z, 3.0, 60.0)
             hang = np.where(wz < cz, 1.0, 1.5)
-            r = np.sqrt(
-                ((wx - cx) / 1.25) ** 2 + ((wy - cy) / 0.95) ** 2 + ((wz - cz) / hang) ** 2
-            )
+            r = np.sqrt(((wx - cx) / 1.25) ** 2 + ((wy - cy) / 0.85) ** 2 + ((wz - cz) / hang) ** 2)
             return (r - size).astype(np.float32)
 
         d = canvas.field(mound, box)
@@ -81,6 +82,31 @@ def _paint_breasts(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         canvas.paint(box, np.maximum(gland, 4 - front), hu["gland"], None, only("breast"))
 
 
+def _front_of_chest(body: Body, x_mm: float, z_mm: float) -> float:
+    """Where the chest muscles end in front, as y in mm."""
+    y = np.arange(30.0, 170.0, dtype=np.float32)[None, :, None]
+    x, z = (np.full((1, 1, 1), v, np.float32) for v in (x_mm, z_mm))
+    outside = body.muscle(x, y, z)[0, :, 0] > 0
+    return float(y[0, int(np.argmax(outside)), 0])
+
+
+def _paint_table(canvas: Canvas, body: Body) -> None:
+    """The table: a thin curved shell of carbon fibre over foam, just behind the back."""
+    y = np.arange(-220.0, 0.0, dtype=np.float32)[None, :, None]
+    x = np.zeros((1, 1, 1), np.float32)
+    back = [
+        float(y[0, int(np.argmax(body.skin(x, y, x + np.float32(level))[0, :, 0] < 0)), 0])
+        for level in (-150, -50, 50, 150)
+    ]
+    box = canvas.everywhere
+    x, y, _ = box.xyz
+    top = np.float32(min(back) - 12) + x * x / np.float32(2400)
+    d = np.abs(y - top + 9) - np.float32(9)
+    d = np.maximum(d, np.abs(x) - np.float32(225)) + np.zeros(box.shape, np.float32)
+    canvas.paint(box, d, 90.0, "outside")
+    canvas.paint(box, d + np.float32(1.2), -930.0, "outside")
+
+
 def paint_deep_muscles(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     """Paint psoas, the square lumbar muscle and the deep muscles of the back."""
     rng = body.spec.stream("muscle")
@@ -89,7 +115,7 @@ def paint_deep_muscles(canvas: Canvas, body: Body, hu: dict[str, float]) -> None
         _paint_back(canvas, body, hu, side, name)
         z = np.array([8, -20, -50, -80, -110, -140, -170, -205, -240, -270, -300], float)
         sx, sy = body.spine(z.astype(np.float32))
-        away = np.array([20, 27, 34, 39, 43, 47, 54, 66, 80, 90, 92], float)
+        away = np.array([20, 26, 31, 35, 39, 43, 52, 66, 80, 90, 92], float)
         ahead = np.array([-4, -2, 0, 3, 7, 14, 22, 34, 44, 40, 10], float)
         # Below the fifth lumbar vertebra the muscle leaves the spine for the hip.
         base = np.where(z > -150, sy, body.spine(np.float32(-150))[1])
@@ -113,9 +139,7 @@ def _fibres(body: Body, hu: dict[str, float], x: F32, y: F32, z: F32) -> F32:
     return out
 
 
-def _paint_back(
-    canvas: Canvas, body: Body, hu: dict[str, float], side: float, name: str
-) -> None:
+def _paint_back(canvas: Canvas, body: Body, hu: dict[str, float], side: float, name: str) -> None:
     """The erector of the spine: a flat column on the laminae, wrapped in a plane of fat."""
     top = max(VERTEBRA_Z_MM.values())
     low, high = sorted((side * 2.0, side * 95.0))
@@ -131,7 +155,8 @@ def _paint_back(
         u = (wx - sx - side * (wide + 4)) / wide
         v = (wy - sy + 38 + deep * 0.62 + 3 * np.abs(u)) / deep
         f = (np.abs(u) ** 2.6 + np.abs(v) ** 2.3) ** (1 / 2.5)
-        return ((f - 1) * np.minimum(deep, wide) * np.ones_like(x)).astype(np.float32)
+        out: F32 = ((f - 1) * np.minimum(deep, wide) * np.ones_like(x)).astype(np.float32)
+        return out
 
     d = canvas.field(column, box)
     inside = canvas.field(body.muscle, box, 4.0) + np.float32(2.5)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator, make_interp_spline
 
 from scalemai.cases.phantom.canvas import F32, Tubes
 
-__all__ = ["grow_tree", "spline"]
+__all__ = ["beside", "grow_tree", "spline"]
 
 MURRAY_EXPONENT = 3.0
 """A parent's radius cubed is the sum of its children's (Murray 1926)."""
 
 
-def spline(points: ArrayLike, step_mm: float = 2.0) -> F32:
-    """Points every ``step_mm`` on a smooth curve through control points (n, 3)."""
-    from scipy.interpolate import PchipInterpolator, make_interp_spline
+def beside(point: NDArray[Any], right: float, front: float, up: float) -> NDArray[Any]:
+    """The point that lies so many mm to the right, to the front and above another."""
+    out: NDArray[Any] = point + np.array([right, front, up])
+    return out
 
+
+def spline(points: Sequence[Any] | NDArray[Any], step_mm: float = 2.0) -> F32:
+    """Points every ``step_mm`` on a smooth curve through control points (n, 3)."""
     p = np.asarray(points, float)
     chord = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(p[:, :3], axis=0), axis=1))])
     count = max(int(np.ceil(chord[-1] / step_mm)) + 1, 2)
@@ -30,7 +38,7 @@ def spline(points: ArrayLike, step_mm: float = 2.0) -> F32:
 
 
 def grow_tree(
-    trunks: list[F32],
+    trunks: Sequence[NDArray[Any]],
     targets: F32,
     trunk_radius_mm: float,
     tip_radius_mm: float,

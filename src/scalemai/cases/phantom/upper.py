@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from scalemai.cases.phantom.body import Body
-from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max, smooth_min
+from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max
 from scalemai.cases.phantom.labels import only
-from scalemai.cases.phantom.trees import grow_tree, spline
+from scalemai.cases.phantom.trees import beside, grow_tree, spline
 
 __all__ = ["SPLENIC_HILUM_MM", "Kidney", "paint_adrenals", "paint_kidneys", "paint_spleen"]
 
@@ -25,16 +25,16 @@ def paint_spleen(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         wx, wy, wz = body.warped(x, y, z, 3.5, 48.0)
         along = (wz - 42) * np.cos(tilt) - (wy + 42) * np.sin(tilt)
         across = (wy + 42) * np.cos(tilt) + (wz - 42) * np.sin(tilt)
-        r = np.sqrt(
-            ((wx + 112) / 34) ** 2 + (across / 41) ** 2 + (along / 54) ** 2
-        ) / np.float32(size)
+        r = np.sqrt(((wx + 112) / 38) ** 2 + (across / 46) ** 2 + (along / 57) ** 2) / np.float32(
+            size
+        )
         egg = (r - 1) * np.float32(36)
         inner = np.sqrt(
-            ((wx + 66) / 0.9) ** 2 + ((wy + 18) / 1.1) ** 2 + ((wz - 40) / 1.5) ** 2
-        ) - np.float32(35)
+            ((wx + 50) / 0.9) ** 2 + ((wy + 18) / 1.1) ** 2 + ((wz - 40) / 1.5) ** 2
+        ) - np.float32(31)
         d = smooth_max(egg, -inner, 6.0)
-        d = smooth_max(d, body.diaphragm(x, y, z) + np.float32(3.0), 5.0)
-        return smooth_max(d, body.cavity(x, y, z) + np.float32(3.5), 5.0)
+        d = smooth_max(d, body.diaphragm(x, y, z) + np.float32(1.6), 5.0)
+        return smooth_max(d, body.cavity(x, y, z) + np.float32(1.8), 5.0)
 
     box = canvas.box((-175, -120, -35), (-40, 40, 125))
     if box is None:
@@ -47,10 +47,12 @@ def paint_spleen(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
             np.float32(0.45) * (x + y) + np.float32(3.2) * body.texture(x, y, z, 38.0)
         )
     d = canvas.field(shape, box)
-    canvas.paint(box, d, value, "spleen", only("visceral_fat", "mediastinal_fat", "diaphragm", "liver"))
+    canvas.paint(
+        box, d, value, "spleen", only("visceral_fat", "mediastinal_fat", "diaphragm", "liver")
+    )
     targets = np.array([(-118, -50, 62), (-120, -45, 40), (-112, -60, 25), (-108, -30, 55)], float)
     targets = np.repeat(targets, 5, 0) + rng.normal(0, 9, (20, 3))
-    stem = spline([SPLENIC_HILUM_MM, SPLENIC_HILUM_MM + [-14, -3, 1]], 3.0)
+    stem = spline([SPLENIC_HILUM_MM, beside(SPLENIC_HILUM_MM, -14, -3, 1)], 3.0)
     tree = grow_tree([stem], targets.astype(np.float32), 3.4, 0.8, rng)
     canvas.paint_vessel(tree, hu["portal_blood"], "spleen", only("spleen"))
 
@@ -85,7 +87,10 @@ class Kidney:
 
     def axes(self, x: F32, y: F32, z: F32) -> tuple[F32, F32, F32]:
         x, y, z = self.body.warped(x, y, z, 1.6, 34.0)
-        p = [(a - np.float32(c)) / np.float32(self.size) for a, c in zip((x, y, z), self.centre)]
+        p = [
+            (a - np.float32(c)) / np.float32(self.size)
+            for a, c in zip((x, y, z), self.centre, strict=True)
+        ]
         u, v, w = (
             p[0] * np.float32(e[0]) + p[1] * np.float32(e[1]) + p[2] * np.float32(e[2])
             for e in (self.u, self.v, self.w)
@@ -96,8 +101,8 @@ class Kidney:
         """The smooth outline, hilum filled."""
         u, v, w = self.axes(x, y, z)
         u = u + np.float32(0.004) * w * w
-        r = np.sqrt((u / 28) ** 2 + (v / 24) ** 2 + (w / 54) ** 2)
-        return ((r - 1) * np.float32(25)).astype(np.float32)
+        r = np.sqrt((u / 29) ** 2 + (v / 26) ** 2 + (w / 57) ** 2)
+        return ((r - 1) * np.float32(26.5)).astype(np.float32)
 
     def sinus(self, x: F32, y: F32, z: F32) -> F32:
         """The fatty hollow inside, open at the hilum."""
@@ -129,7 +134,14 @@ def paint_kidneys(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         x, y, z = box.xyz
         fat = np.float32(hu["visceral_fat"]) + np.float32(3) * body.texture(x, y, z, 12.0)
         gap = 3.0 + 6.0 * body.spec.visceral_fat
-        soft = only("visceral_fat", "liver", "spleen", "intrahepatic_vessel", "iliopsoas_left", "iliopsoas_right")
+        soft = only(
+            "visceral_fat",
+            "liver",
+            "spleen",
+            "intrahepatic_vessel",
+            "iliopsoas_left",
+            "iliopsoas_right",
+        )
         canvas.paint(box, d - np.float32(gap), fat, "visceral_fat", soft)
         name = f"kidney_{kidney.name}"
         cortex = np.float32(hu["renal_cortex"]) + np.float32(3) * body.texture(x, y, z, 8.0)
@@ -148,16 +160,22 @@ def _paint_pelvis_and_vessels(
     c, u, w = kidney.centre, kidney.u, kidney.w
     root = kidney.hilum + 6 * u - 3 * w
     ends = [c + 5 * u + f * w + s * 5 * kidney.v for f in (-22, -11, 2, 13, 24) for s in (-1, 1)]
-    calyces = grow_tree([spline([root, c + 17 * u], 2.0)], np.asarray(ends, np.float32), 4.6, 2.0, rng)
+    calyces = grow_tree(
+        [spline([root, c + 17 * u], 2.0)], np.asarray(ends, np.float32), 4.6, 2.0, rng
+    )
     canvas.paint_vessel(calyces, hu["urine_upper"], "renal_pelvis")
-    twigs = [c + f * w + s * 9 * kidney.v + 1 * u for f in (-30, -18, -6, 6, 18, 30) for s in (-1, 1)]
+    twigs = [
+        c + f * w + s * 9 * kidney.v + 1 * u for f in (-30, -18, -6, 6, 18, 30) for s in (-1, 1)
+    ]
     for shift, blood, r in ((3.0, "arterial_blood", 2.2), (7.0, "renal_venous_blood", 3.4)):
-        stem = spline([kidney.hilum + 9 * u + shift * kidney.v, c + 16 * u + 0.6 * shift * kidney.v], 2.0)
+        stem = spline(
+            [kidney.hilum + 9 * u + shift * kidney.v, c + 16 * u + 0.6 * shift * kidney.v], 2.0
+        )
         tree = grow_tree([stem], np.asarray(twigs, np.float32), r, 0.7, rng)
         canvas.paint_vessel(tree, hu[blood], "renal_vessel", only("visceral_fat", "renal_pelvis"))
     sx = float(body.spine(-100.0)[0])
     low = np.array([sx + kidney.side * 42, -22.0, -100.0])
-    ureter = spline([root, root + [-kidney.side * 4, -2, -14], low,
+    ureter = spline([root, beside(root, -kidney.side * 4, -2, -14), low,
                      (kidney.side * 38, -8, -170), (kidney.side * 48, -20, -215),
                      (kidney.side * 22, 12, -250)], 3.0)  # fmt: skip
     canvas.paint_vessel(Tubes.along(ureter, 1.9), hu["urine_upper"] * 0.9 + 6, "ureter")
@@ -195,4 +213,6 @@ def paint_adrenals(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         d = canvas.tubes(box, gland, 4.0).d
         canvas.paint(box, d - np.float32(3), hu["visceral_fat"], "visceral_fat",
                      only("liver", "intrahepatic_vessel", "spleen"))  # fmt: skip
-        canvas.paint(box, d, hu["adrenal"], f"adrenal_gland_{name}", only("visceral_fat", "mediastinal_fat"))
+        canvas.paint(
+            box, d, hu["adrenal"], f"adrenal_gland_{name}", only("visceral_fat", "mediastinal_fat")
+        )
