@@ -112,7 +112,7 @@ _LIVER = (
         ("nodular_ring",),
         _phases((-20, -10), (-20, -5), (-35, -15), (5, 20)),
         rim=_phases((-12, -6), (90, 170), (45, 75), (15, 30)),
-        diameters=(8, 120),
+        diameters=(15, 120),
     ),
     Diagnosis(
         "simple cyst",
@@ -317,7 +317,7 @@ _HOLLOW = (
         "carcinoma of the wall",
         1.0,
         None,
-        ("lobulated", "tubular", "harmonic", "spiculated"),
+        ("lobulated", "tubular", "harmonic"),
         ("homogeneous", "mosaic"),
         _phases((-4, 8), (5, 40), (5, 30), (2, 20)),
         filling=(30, 50),

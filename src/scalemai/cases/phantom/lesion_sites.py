@@ -34,6 +34,7 @@ _TRUNK_MARGIN_MM = 1.0
 _FAT_HU = (-200.0, -20.0)
 _MARGIN_TO_LESIONS_MM = 2.0
 _SOFT_TISSUE_HU = 40.0
+_WALL_MM = 3.0
 _CANDIDATE_STEP_MM = 2.5
 _SMALL_ORGAN_VOXELS = 20_000
 _LARGEST_BULGE = 0.6
@@ -103,9 +104,9 @@ class OrganSite:
     allowed
         The same with the fat around the organ, if its lesions may bulge. Shrinks too.
     parenchyma
-        The organ without vessels, ducts and lesions. Shrinks too.
-    thin_tubes
-        Names of the vessels and ducts that lie in the box; where a lesion covers one, it is gone.
+        The organ without vessels, ducts and lesions; of a hollow organ, its wall. Shrinks too.
+    tubes
+        The vessels and ducts that lie in the box; where a lesion covers a thin one, it is gone.
     wholes, parts
         Structures that the organ belongs to, and its own parts.
     """
@@ -116,7 +117,7 @@ class OrganSite:
     inside: Bool
     allowed: Bool
     parenchyma: Bool
-    thin_tubes: tuple[str, ...]
+    tubes: Mapping[str, Bool]
     wholes: tuple[str, ...]
     parts: tuple[str, ...]
 
@@ -231,9 +232,9 @@ class _Draft:
         self.inside = np.array(masks[organ][self.region])
         self._volume = np.count_nonzero(self.inside)
         self._foreign = np.zeros(self.inside.shape, bool)
-        self._tubes = np.zeros(self.inside.shape, bool)
+        self._tubes: dict[str, Bool] = {}
         self._lesions = np.zeros(self.inside.shape, bool)
-        self._names: dict[str, list[str]] = {"tube": [], "whole": [], "part": []}
+        self._names: dict[str, list[str]] = {"whole": [], "part": []}
 
     def add(self, name: str, mask: Bool) -> None:
         part = mask[self.region]
@@ -244,8 +245,7 @@ class _Draft:
             self._lesions |= part
             return
         if group in ("vessel", "duct"):
-            self._tubes |= part
-            self._names["tube"].append(name)
+            self._tubes[name] = part.copy()
             return
         common = np.count_nonzero(part & self.inside)
         if common >= 0.99 * self._volume:
@@ -256,10 +256,13 @@ class _Draft:
             self._foreign |= part
 
     def finish(self, hu: NDArray[np.float32]) -> OrganSite:
-        thick = _depth_mm(self._tubes, self.grid.spacing_mm) >= _TRUNK_RADIUS_MM
-        trunks = self._tubes & _near(thick, _TRUNK_RADIUS_MM, self.grid)
+        tubes = np.zeros(self.inside.shape, bool)
+        for tube in self._tubes.values():
+            tubes |= tube
+        thick = _depth_mm(tubes, self.grid.spacing_mm) >= _TRUNK_RADIUS_MM
+        trunks = tubes & _near(thick, _TRUNK_RADIUS_MM, self.grid)
         # Thin vessels may be overgrown inside the organ; outside they stay where they are.
-        blocked = (self._foreign | self._tubes) & ~self.inside
+        blocked = (self._foreign | tubes) & ~self.inside
         blocked |= _near(trunks, _TRUNK_MARGIN_MM, self.grid)
         blocked |= _near(self._lesions, _MARGIN_TO_LESIONS_MM, self.grid)
         inside = self.inside & ~blocked
@@ -270,14 +273,17 @@ class _Draft:
             # Voxels that organ and fat share are neither; without them the two would not touch.
             shared = _grown(fat) & _grown(self.inside) & ~self.inside & ~blocked
             allowed |= fat | shared
+        parenchyma = self.inside & ~tubes & ~self._lesions
+        if group_of(self.organ) == "hollow_organ":
+            parenchyma &= _depth_mm(self.inside, self.grid.spacing_mm) <= _WALL_MM
         return OrganSite(
             organ=self.organ,
             region=self.region,
             grid=self.grid,
             inside=inside,
             allowed=allowed,
-            parenchyma=self.inside & ~self._tubes & ~self._lesions,
-            thin_tubes=tuple(self._names["tube"]),
+            parenchyma=parenchyma,
+            tubes=self._tubes,
             wholes=tuple(self._names["whole"]),
             parts=tuple(self._names["part"]),
         )

@@ -158,7 +158,7 @@ def _ring(tissues: Tissues, places: _Places, rng: np.random.Generator) -> F32:
 def _nodular_ring(tissues: Tissues, places: _Places, rng: np.random.Generator) -> F32:
     """Globules along the edge, not touching one another (hemangioma)."""
     hu = np.full(places.level.shape, tissues.solid_hu, np.float32)
-    count = int(rng.integers(6, 15))
+    count = int(rng.integers(5, 11))
     size = rng.uniform(0.16, 0.34, count) * places.radius_mm
     for direction, radius in zip(random_directions(rng, count), size, strict=True):
         x, y, z = places.offset_mm

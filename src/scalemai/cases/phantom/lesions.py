@@ -220,7 +220,9 @@ def _find_place(
         places = site.candidates(diameter / 2.0, exophytic=lesion.exophytic, rng=place_rng)
     stamp = Stamp(shape, site.grid, fraction, diameter, lesion.margin_mm)
     for place in places:
-        room, organ = (_cut(m, place.voxel, stamp.half) for m in (site.allowed, site.inside))
+        start = [v - h for v, h in zip(place.voxel, stamp.half, strict=True)]
+        size = [2 * h + 1 for h in stamp.half]
+        room, organ = (_window(m, start, size) for m in (site.allowed, site.inside))
         cover = stamp.fit(room)
         if cover is None:
             continue
@@ -261,8 +263,9 @@ def _update_masks(
             shared = {name: np.count_nonzero(masks[name][box] & mask) for name in site.parts}
             in_no_part = mask & ~np.logical_or.reduce([masks[name][box] for name in site.parts])
             masks.writable(max(shared, key=lambda n: shared[n]), shape)[box] |= in_no_part
-    for name in site.thin_tubes:
-        if (masks[name][box] & mask).any():
+    for name, tube in site.tubes.items():
+        start = [b.start - r.start for b, r in zip(box, site.region, strict=True)]
+        if (_window(tube, start, mask.shape) & mask).any():
             masks.writable(name, shape)[box] &= ~mask
 
 
@@ -278,13 +281,17 @@ def _box(
     return (outer[0], outer[1], outer[2]), (inner[0], inner[1], inner[2])
 
 
-def _cut(mask: Bool, middle: Voxel, half: tuple[int, ...]) -> Bool:
-    """A mask in the box round a voxel; False beyond the array."""
-    box, inner = _box(middle, half, (mask.shape[0], mask.shape[1], mask.shape[2]))
-    cut = np.zeros(tuple(2 * h + 1 for h in half), bool)
-    if all(s.stop > s.start for s in box):
-        cut[inner] = mask[box]
-    return cut
+def _window(mask: Bool, start: Sequence[int], shape: Sequence[int]) -> Bool:
+    """The part of a mask in a window that may reach beyond the array; False there."""
+    found = np.zeros(tuple(shape), bool)
+    inner, outer = [], []
+    for first, size, n in zip(start, shape, mask.shape, strict=True):
+        low = min(max(first, 0), n)
+        high = min(max(first + size, low), n)
+        outer.append(slice(low, high))
+        inner.append(slice(low - first, high - first))
+    found[tuple(inner)] = mask[tuple(outer)]
+    return found
 
 
 def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ from scalemai.geometry import Grid
 
 __all__ = ["KERNELS", "AcquisitionSettings", "ReconstructionKernel", "acquire"]
 
-REFERENCE_NOISE_HU = 10.5
+REFERENCE_NOISE_HU = 11.6
 """Noise in HU (standard deviation) in the middle of an average abdomen at dose 1, with the soft
 kernel and slices of 5 mm; gives 10 to 12 HU in the liver. Author's estimate, checked against two
 public clinical CTs."""
