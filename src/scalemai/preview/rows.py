@@ -1,0 +1,213 @@
+"""What is shown of a case: its lesions, the planes through them, their outlines and the words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from scalemai.anatomy import structure
+from scalemai.errors import UnknownNameError
+from scalemai.measure import bounding_box, longest_axial_diameter_mm
+from scalemai.preview.planes import Plane, mask_outline, plane_hu
+from scalemai.preview.windows import WINDOWS, Window, window_for
+from scalemai.volume import Mask, Volume
+
+__all__ = ["PANEL", "Panel", "Row", "Shown", "Tone", "lesions_of", "make_row"]
+
+PANEL = 340
+"""Side of a square in pixels."""
+
+Tone = int
+"""How much attention words and lines ask for: 0 the lesion, 1 plain, 2 quiet, 3 other masks."""
+
+LESION, PLAIN, QUIET, OTHER = range(4)
+
+_BODY_ABOVE_HU = -300.0
+_SCOUT = 128  # pixels of the picture in which the body is looked for
+_AROUND_BODY = 1.06
+_LEAST_CLOSE_UP_MM = 45.0
+_CLOSE_UP_PER_LESION = 2.5
+
+Lines = list[NDArray[np.float64]]
+
+
+class Panel(NamedTuple):
+    """One square: what it shows, where, its outlines, and the frame of a closer plane."""
+
+    hu: NDArray[np.float32]
+    plane: Plane
+    label: str
+    outlines: Sequence[tuple[Tone, Lines]] = ()
+    frame: Plane | None = None
+
+
+class Row(NamedTuple):
+    """One row: words above, squares below."""
+
+    words: Sequence[tuple[Tone, str]]
+    panels: Sequence[Panel]
+    window: Window
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A case that was read: what its rows have in common.
+
+    Parameters
+    ----------
+    volume, host
+        The CT, and the CT before a lesion was put in, if that is to be shown.
+    masks
+        Everything to outline.
+    lesions
+        What gets a row of its own, largest first, each on its own box.
+    case_id
+        For the caption.
+    window
+        A name in :data:`scalemai.preview.WINDOWS`; None chooses by tissue.
+    """
+
+    volume: Volume
+    host: Volume | None
+    masks: Sequence[Mask]
+    lesions: Sequence[Mask]
+    case_id: str
+    window: str | None
+
+
+def lesions_of(masks: Sequence[Mask]) -> list[Mask]:
+    """Connected parts of lesion masks, and other masks whole, each on its box; largest first."""
+    return sorted(_parts(masks), key=lambda part: -part.volume_ml)
+
+
+def make_row(shown: Shown, lesion: Mask | None) -> Row:
+    """The row of one lesion; without one, of the middle of the volume."""
+    volume = shown.volume
+    at_mm = _middle_mm(lesion) if lesion is not None else _centre_mm(volume)
+    planes = _overview(volume, at_mm)
+    close = Plane("axial", at_mm, min(_close_up_mm(lesion), planes[0].side_mm))
+    panels = [
+        Panel(
+            plane_hu(volume, plane, PANEL),
+            plane,
+            f"{plane.direction}  {plane.position}",
+            _outlines(shown, lesion, plane),
+            close if plane.direction == "axial" else None,
+        )
+        for plane in planes
+    ]
+    hu = plane_hu(volume, close, PANEL, smooth=True)
+    if shown.host is not None:
+        panels.append(Panel(plane_hu(shown.host, close, PANEL, smooth=True), close, "before"))
+    panels.append(Panel(hu, close, "close-up" if shown.host is None else "after"))
+    if lesion is not None:
+        panels.append(Panel(hu, close, "outlined", _outlines(shown, lesion, close)))
+    window = shown.window or window_for("" if lesion is None else lesion.name, hu)
+    return Row(_words(shown, lesion, window), panels, WINDOWS[window])
+
+
+def _parts(masks: Sequence[Mask]) -> Iterator[Mask]:
+    for mask in masks:
+        box = bounding_box(mask.array)
+        if box is None:
+            continue
+        part, grid = mask.array[box], mask.grid.crop(box)
+        if not _is_lesion(mask.name):
+            yield Mask(part, grid, mask.name)
+            continue
+        labels = cc3d.connected_components(np.asfortranarray(part), connectivity=26)
+        for number, inner in enumerate(cc3d.statistics(labels)["bounding_boxes"][1:], start=1):
+            yield Mask(labels[inner] == number, grid.crop(inner), mask.name)
+
+
+def _is_lesion(name: str) -> bool:
+    try:
+        return structure(name).group == "lesion"
+    except UnknownNameError:
+        return True  # a mask without a known name is most often the tumor of a data set
+
+
+def _middle_mm(lesion: Mask) -> tuple[float, float, float]:
+    """The voxel of the lesion that is nearest to its centre of mass, so every plane cuts it."""
+    voxels = np.argwhere(lesion.array)
+    offsets = (voxels - voxels.mean(axis=0)) * np.array(lesion.grid.spacing_mm)
+    x, y, z = lesion.grid.to_world(voxels[np.square(offsets).sum(axis=1).argmin()])
+    return float(x), float(y), float(z)
+
+
+def _centre_mm(volume: Volume) -> tuple[float, float, float]:
+    x, y, z = volume.grid.to_world([(n - 1) // 2 for n in volume.grid.shape])
+    return float(x), float(y), float(z)
+
+
+def _close_up_mm(lesion: Mask | None) -> float:
+    if lesion is None:
+        return 4 * _LEAST_CLOSE_UP_MM
+    width, depth, _ = np.ptp(lesion.grid.corners_mm, axis=0)
+    return max(_CLOSE_UP_PER_LESION * float(max(width, depth)), _LEAST_CLOSE_UP_MM)
+
+
+def _overview(volume: Volume, at_mm: tuple[float, float, float]) -> list[Plane]:
+    """Three planes of one scale through a point, wide enough for the body."""
+    corners = volume.grid.corners_mm
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    x, y, floor = (low + high) / 2
+    side = float((high - low)[:2].max()) + max(volume.grid.spacing_mm)
+    scout = Plane("axial", (float(x), float(y), at_mm[2]), side)
+    body = np.argwhere(plane_hu(volume, scout, _SCOUT) > _BODY_ABOVE_HU)
+    if body.size:
+        first, last = body.min(axis=0) / _SCOUT, (body.max(axis=0) + 1) / _SCOUT
+        down, right = ((first + last) / 2 - 0.5) * side
+        x, y = x - right, y - down
+        side = _AROUND_BODY * side * float((last - first).max())
+    side = max(side, _LEAST_CLOSE_UP_MM)
+    # Along the body: the lesion in the middle, but no more emptiness than there has to be.
+    room = max((high[2] - low[2] - side) / 2, 0.0)
+    z = float(np.clip(at_mm[2], floor - room, floor + room))
+    return [
+        Plane("axial", (float(x), float(y), at_mm[2]), side),
+        Plane("coronal", (float(x), at_mm[1], z), side),
+        Plane("sagittal", (at_mm[0], float(y), z), side),
+    ]
+
+
+def _outlines(shown: Shown, lesion: Mask | None, plane: Plane) -> list[tuple[Tone, Lines]]:
+    """The lines of everything else in a quiet tone, then those of the lesion on top."""
+    if lesion is None:
+        return []
+    lines = [(OTHER, mask_outline(mask, plane, PANEL)) for mask in shown.masks]
+    return [*lines, (LESION, mask_outline(lesion, plane, PANEL))]
+
+
+def _title(name: str) -> str:
+    try:
+        return structure(name).title
+    except UnknownNameError:
+        return name or "Lesion"
+
+
+def _words(shown: Shown, lesion: Mask | None, window: str) -> list[tuple[Tone, str]]:
+    words = [(PLAIN, shown.case_id)] if shown.case_id else []
+    empty = ", ".join(_title(mask.name) for mask in shown.masks if not mask.array.any())
+    shade = WINDOWS[window]
+    preset = f"{window} window, W {shade.width_hu:g} L {shade.level_hu:g}"
+    if lesion is None:
+        what = f"{empty}: the mask is empty" if empty else "no masks"
+        return [*words, (LESION, what), (QUIET, "middle of the volume"), (QUIET, preset)]
+    words.append((LESION, _title(lesion.name)))
+    if _is_lesion(lesion.name):
+        diameter = longest_axial_diameter_mm(lesion.array, lesion.grid)
+        words.append((PLAIN, f"{diameter:.1f} mm longest axial diameter"))
+    words.append((PLAIN, f"{lesion.volume_ml:.3g} ml"))
+    if len(shown.lesions) > 1:
+        rank = next(n for n, one in enumerate(shown.lesions, 1) if one is lesion)
+        words.append((QUIET, f"{rank} of {len(shown.lesions)}"))
+    words.append((QUIET, preset))
+    if empty:
+        words.append((QUIET, f"empty: {empty}"))
+    return words
