@@ -1,7 +1,5 @@
 """A CT series in DICOM becomes a volume in Hounsfield units, or the reason why not is told.
 
-    >>> volume = read_series("study", series="PORTAL")           # doctest: +SKIP
-
 Refused rather than repaired: missing slices, uneven spacing, several volumes in one series. Kept
 rather than corrected: gantry tilt (a sheared affine) and the numbers outside the scan circle.
 """

@@ -1,10 +1,11 @@
 """Masks to DICOM SEG and back, with the algorithm that drew them and codes for what they are.
 
->>> write_segmentation(                                      # doctest: +SKIP
-...     "seg.dcm", [mask], source="study/ct", algorithm_name="detector", algorithm_version="2.1"
-... )
->>> [segment.label for segment in read_segmentation("seg.dcm", match_grid=ct.grid)]
-['pancreatic_lesion']                                        # doctest: +SKIP
+Write what a detector found beside its CT, and read it back on the grid of the CT::
+
+    write_segmentation(
+        "seg.dcm", [mask], source="study/ct", algorithm_name="detector", algorithm_version="2.1"
+    )
+    segments = read_segmentation("seg.dcm", match_grid=read_series("study/ct").grid)
 """
 
 from __future__ import annotations
