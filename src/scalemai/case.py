@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from scalemai.errors import (
 )
 from scalemai.geometry import Grid
 from scalemai.io.nifti import is_nifti_name, read_grid, read_volume
-from scalemai.masks import MaskSource, read_sources
+from scalemai.masks import MaskSource, each_source, read_sources
 from scalemai.plausibility import check_ct
 from scalemai.volume import Mask, Volume
 
@@ -214,6 +214,34 @@ class Case:
                 raise self._empty(name, parts)
         return masks
 
+    def each_mask(self, names: Iterable[str], *, on: Grid | None = None) -> Iterator[Mask]:
+        """Read masks one at a time, so that no more than one is held in memory.
+
+        Structures without a mask are left out; empty masks are not. The order is that of reading:
+        a label map is read once.
+
+        Parameters
+        ----------
+        names, on
+            As for :meth:`mask`.
+
+        Raises
+        ------
+        GeometryError, IntensityError, UnreadableFileError
+            As for :meth:`mask`.
+        """
+        grid = self.grid() if on is None else on
+        wanted = {name: self.parts(name) for name in dict.fromkeys(names)}
+        alone = {parts[0]: self.sources[parts[0]] for parts in wanted.values() if len(parts) == 1}
+        for source in alone.values():
+            self._refuse_moved(source.path)
+        for name, mask in each_source(alone, grid, self.ct, self._known_values()):
+            yield replace(mask, name=_canonical_or_none(name) or name)
+        for name, parts in wanted.items():
+            if len(parts) > 1:
+                read = self._read_parts(parts, grid)
+                yield _join([read[part] for part in parts], _canonical_or_none(name) or name)
+
     def presence(self, name: str) -> Presence:
         """What is known of a structure: as stated, else as its mask says (which is read).
 
@@ -265,12 +293,17 @@ class Case:
             return {}
         for path in {source.path for source in sources.values()}:
             self._refuse_moved(path)
+        grid = self.grid() if on is None else on
+        return read_sources(sources, grid, self.ct, self._known_values())
+
+    def _known_values(self) -> dict[Path, tuple[frozenset[int], str]]:
+        """For each label map, the values that it may hold and the name of its class map."""
         known: dict[Path, tuple[frozenset[int], str]] = {}
         for source in self.sources.values():
             if source.values:
                 before = known.get(source.path, (frozenset(), ""))[0]
                 known[source.path] = (before | set(source.values), self.class_map)
-        return read_sources(sources, self.grid() if on is None else on, self.ct, known)
+        return known
 
     def _parts(self, name: str) -> tuple[str, ...] | None:
         """The masks that make up a structure, or None if any is missing."""

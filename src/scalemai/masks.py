@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from scalemai.geometry import CORNER_TOLERANCE_MM, Grid
 from scalemai.io.nifti import read_labels, read_mask
 from scalemai.volume import Mask
 
-__all__ = ["MaskSource", "read_sources"]
+__all__ = ["MaskSource", "each_source", "read_sources"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,21 @@ def read_sources(
     UnreadableFileError
         If a file is missing or damaged.
     """
-    masks: dict[str, Mask] = {}
+    masks = dict(each_source(sources, grid, ct, known_values))
+    return {name: masks[name] for name in sources}
+
+
+def each_source(
+    sources: Mapping[str, MaskSource],
+    grid: Grid,
+    ct: Path,
+    known_values: Mapping[Path, tuple[frozenset[int], str]],
+) -> Iterator[tuple[str, Mask]]:
+    """Yield names and masks one at a time, so that no more than one is held in memory.
+
+    As :func:`read_sources`, but in the order of reading: masks with a file of their own first,
+    then one label map after the other.
+    """
     by_path: dict[Path, list[str]] = {}
     for name, source in sources.items():
         if source.values:
@@ -78,7 +92,7 @@ def read_sources(
         else:
             mask = read_mask(source.path, name)
             array = _turned(mask.array, mask.grid, grid, source.path, ct)
-            masks[name] = Mask(array, grid, name, source.path)
+            yield name, Mask(array, grid, name, source.path)
     for path, names in by_path.items():
         labels, found = read_labels(path)
         labels = _turned(labels, found, grid, path, ct)
@@ -86,8 +100,7 @@ def read_sources(
             _refuse_unknown_values(labels, *known_values[path], path)
         for name in names:
             inside = _is_any_of(labels, sources[name].values)
-            masks[name] = Mask(inside, grid, name, path)
-    return {name: masks[name] for name in sources}
+            yield name, Mask(inside, grid, name, path)
 
 
 def _is_any_of(labels: NDArray[Any], values: Iterable[int]) -> NDArray[np.bool_]:

@@ -92,4 +92,4 @@ def _longest_chord(planes: NDArray[np.bool_], uu: float, uv: float, vv: float) -
                 square = du * du * uu + 2.0 * du * dv * uv + dv * dv * vv
                 if square > best:
                     best = square
-    return np.sqrt(best)
+    return float(np.sqrt(best))

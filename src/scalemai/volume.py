@@ -127,6 +127,21 @@ class Mask:
                 where=self.path,
             )
 
+    def require_grid(self, grid: Grid) -> None:
+        """Refuse to be used on another grid.
+
+        Raises
+        ------
+        GeometryError
+            If the mask's voxels do not lie on those of ``grid``.
+        """
+        if not self.grid.same_as(grid):
+            raise GeometryError(
+                f"{self.name or 'mask'} has {self.grid.describe()}, the CT {grid.describe()}",
+                where=self.path,
+                fix="give the mask that was drawn on this CT",
+            )
+
     @property
     def volume_ml(self) -> float:
         """Volume of the structure in millilitres."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from scalemai.engine import Ledger, Run
 from scalemai.engine import map as map_cases
 from scalemai.errors import ConfigError
 from scalemai.io.atomic import remove_partials
-from scalemai.synthesis.files import SIDECAR_NAME, Request, synthesize_case
+from scalemai.synthesis.files import Request, synthesize_case
+from scalemai.synthesis.spec import LesionSpec
+from scalemai.synthesis.target import SIDECAR_NAME, check_target
 
 __all__ = ["LEDGER_NAME", "open_ledger", "synthesize_cases"]
 
@@ -42,16 +44,17 @@ def open_ledger(out: Path, request: Request, *, shard: tuple[int, int] = (0, 1))
     OutputError
         If the folder cannot be made or written.
     """
-    fields = {
+    request_fields = {
         "verb": "synthesize",
         "version": __version__,
         "seed": str(request.seed),
         "count": "-".join(str(n) for n in request.count),
-        "lesions": json.dumps([asdict(spec) for spec in request.specs]),
+        **_asked(request.specs),
     }
+    _refuse_another_request(out, request_fields)
     part, parts = shard
     name = LEDGER_NAME if parts == 1 else f"ledger-{part:04d}-of-{parts:04d}.jsonl"
-    return Ledger(out / name, fingerprint=fields)
+    return Ledger(out / name, fingerprint=request_fields)
 
 
 def synthesize_cases(
@@ -84,13 +87,11 @@ def synthesize_cases(
     Raises
     ------
     ConfigError
-        If a case would be written over its own host.
+        If a case would replace its own host, or anything but a synthetic case.
     """
     hosts = list(cases)
     for case in hosts:
-        if (out / case.id).resolve() in (case.ct.resolve(), *case.ct.resolve().parents):
-            fix = "choose another --out"
-            raise ConfigError("the result would replace its host", where=out / case.id, fix=fix)
+        check_target(case, out / case.id)
     remove_partials(out, {case.id for case in hosts})
     return map_cases(
         partial(synthesize_case, out=out, request=request),
@@ -102,6 +103,34 @@ def synthesize_cases(
         timeout_s=timeout_s,
         memory_bytes=memory_bytes,
     )
+
+
+def _asked(specs: Sequence[LesionSpec]) -> dict[str, str]:
+    """One text per field, so that a refusal names what differs: ``"3-40"`` or ``"liver, lung"``."""
+    texts: dict[str, str] = {}
+    for field in fields(LesionSpec):
+        values = [json.dumps(getattr(spec, field.name)).strip('[]"') for spec in specs]
+        texts[field.name] = values[0] if len(set(values)) == 1 else " | ".join(values)
+    return texts
+
+
+def _refuse_another_request(out: Path, here: Mapping[str, str]) -> None:
+    """Every share of the work has its own ledger, so those of other shares count too."""
+    for path in sorted(out.glob("ledger*.jsonl")):
+        try:
+            with path.open(encoding="utf-8") as lines:
+                there = json.loads(lines.readline())["fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # cut short by a kill, or no ledger: for the ledger itself to say
+        changes = [
+            f"{name} was {there.get(name)} and is {here[name]}"
+            for name in here
+            if there.get(name) != here[name]
+        ]
+        if changes:
+            what = f"holds cases of another request: {', '.join(changes)}"
+            fix = "choose another --out, or repeat the earlier request to go on with it"
+            raise ConfigError(what, where=out, fix=fix)
 
 
 def _case_id(case: Case) -> str:

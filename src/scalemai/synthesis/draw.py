@@ -9,8 +9,14 @@ from scalemai.errors import PlacementError
 from scalemai.synthesis.field import search_radius_mm
 from scalemai.synthesis.site import choose_site, part_of_pancreas
 from scalemai.synthesis.spec import LesionSpec, Necrosis, Recipe, random_stream
-from scalemai.synthesis.tissue import Parenchyma, Tissue, expected_contrast_hu, neighbourhood
-from scalemai.volume import Mask, Volume
+from scalemai.synthesis.tissue import (
+    Parenchyma,
+    StructureBox,
+    Tissue,
+    expected_contrast_hu,
+    neighbourhood,
+)
+from scalemai.volume import Volume
 
 __all__ = ["draw_recipe", "least_contrast_hu"]
 
@@ -37,7 +43,7 @@ def draw_recipe(
     number: int,
     seed: int,
     attempt: int = 0,
-    site_mask: Mask | None = None,
+    site: StructureBox | None = None,
 ) -> Recipe:
     """Draw what a spec leaves open: place, form and look of one lesion.
 
@@ -54,7 +60,7 @@ def draw_recipe(
         Keys of the random streams.
     attempt
         0 for the first place that is tried, then 1, 2, ...
-    site_mask
+    site
         Mask of the spec's site, if the case has one.
 
     Raises
@@ -71,8 +77,8 @@ def draw_recipe(
     else:
         place = random_stream(seed, case_id, number, f"place {attempt}")
         part = None
-        if site_mask is not None:
-            part = site_mask.array[tissue.region]
+        if site is not None:
+            part = tissue.paste(site)
         elif spec.site is not None and facts.name == "pancreas":
             part = part_of_pancreas(tissue, spec.site)
         centre = choose_site(volume, tissue, diameter, place, part)
@@ -141,9 +147,7 @@ def _draw_diameter(spec: LesionSpec, tissue: Tissue, rng: np.random.Generator) -
 
 
 def _checked_place(at_mm: tuple[float, float, float], tissue: Tissue) -> tuple[float, float, float]:
-    index = np.rint(tissue.grid.to_voxel(at_mm)).astype(int)
-    inside = (index >= 0).all() and (index < tissue.grid.shape).all()
-    if not inside or not tissue.organ[tuple(index)]:
+    if not tissue.holds(at_mm):
         where = ", ".join(f"{x:g}" for x in at_mm)
         fix = "give RAS+ mm inside the organ"
         raise PlacementError(f"({where}) mm lies outside the {tissue.structure}", fix=fix)

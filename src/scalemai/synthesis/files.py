@@ -8,20 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from scalemai.anatomy import organ
 from scalemai.case import Case
 from scalemai.errors import IntensityError, ScaleMAIError
 from scalemai.io.atomic import atomic_folder
-from scalemai.io.nifti import write_labels, write_mask, write_volume
+from scalemai.io.nifti import read_grid, write_labels, write_mask, write_volume
 from scalemai.plausibility import check_mask_on_ct
 from scalemai.synthesis.sidecar import checksum, read_sidecar, sidecar_of, write_sidecar
 from scalemai.synthesis.spec import LesionSpec, random_stream
-from scalemai.synthesis.synthesize import Synthesis, paint_recipes, synthesize_volume
+from scalemai.synthesis.synthesize import (
+    Synthesis,
+    grow_lesions,
+    paint_in_place,
+    paint_recipes,
+)
+from scalemai.synthesis.target import SIDECAR_NAME, check_target
+from scalemai.synthesis.tissue import StructureBox, crop_mask
 from scalemai.volume import Mask, Volume
 
-__all__ = ["SIDECAR_NAME", "Request", "read_host", "replay", "synthesize_case"]
-
-SIDECAR_NAME = "synthesis.json"
+__all__ = ["Request", "read_host", "replay", "synthesize_case"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +52,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Host:
-    """A case that was read: its CT, the masks that synthesis uses, which are organs, remarks."""
+    """A case that was read.
+
+    Parameters
+    ----------
+    volume
+        Its CT.
+    boxes
+        The masks that synthesis uses, cropped, by canonical name.
+    organs
+        Which of them are organs asked for.
+    notes
+        Remarks in words.
+    """
 
     volume: Volume
-    masks: dict[str, Mask]
+    boxes: dict[str, StructureBox]
     organs: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -56,13 +75,14 @@ class Host:
 def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     """Read the CT of a case and the masks that its lesions need, and check that they fit.
 
+    Masks are read one at a time and cropped, so that memory holds the CT and little else.
+
     Raises
     ------
     CaseError
         A subclass that names the file: unreadable, no HU, other grid, other patient, organ
         missing or empty.
     """
-    volume = case.volume()
     organs = [organ(name) for name in dict.fromkeys(spec.organ for spec in specs)]
     required: list[str] = []
     notes: list[str] = []
@@ -72,32 +92,38 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
         required += found
         if not found:
             notes.append(f"the case has no mask of the {facts.name}; none was grown there")
+    volume = case.volume()
     if not required:
         case.mask(organs[0].structures[0], on=volume.grid)  # raises with the nearest names
     helpful = [
         name
         for facts in organs
         for name in (*facts.vessels, *facts.sites.values(), *case.lesions)
-        if name in case.sources and name not in required
+        if name in case.sources
     ]
-    names = list(dict.fromkeys([*required, *helpful]))
-    masks = case.masks(names, on=volume.grid, if_missing="omit")
-    present = [name for name in required if name in masks]
+    boxes: dict[str, StructureBox] = {}
+    for mask in case.each_mask([*required, *helpful], on=volume.grid):
+        box = crop_mask(mask)
+        if box is None:
+            continue
+        if mask.name in required:
+            check_mask_on_ct(mask, volume, mask.name)
+        boxes[mask.name] = box
+    present = tuple(name for name in required if name in boxes)
     if not present:
-        case.masks(required, on=volume.grid)  # raises: the masks are empty
-    for name in present:
-        check_mask_on_ct(masks[name], volume, name)
+        case.mask(required[0], on=volume.grid)  # raises: the mask is empty
     notes += [
-        f"the {name} mask is empty; none was grown there" for name in required if name not in masks
+        f"the {name} mask is empty; none was grown there" for name in required if name not in boxes
     ]
-    return Host(volume, masks, tuple(present), tuple(notes))
+    return Host(volume, boxes, present, tuple(notes))
 
 
 def synthesize_case(case: Case, out: Path, request: Request) -> Path:
     """Grow lesions in one case and write it to ``out / case.id``.
 
-    The folder holds ``ct.nii.gz``, ``segmentations/NAME.nii.gz`` for each kind of lesion mask and
-    each organ used, ``lesions.nii.gz`` with the number of each synthetic lesion, and the sidecar.
+    The folder holds ``ct.nii.gz``, ``segmentations/NAME.nii.gz`` for each organ asked for and each
+    kind of lesion, synthetic and real ones together, ``lesions.nii.gz`` with the number of each
+    synthetic lesion, and the sidecar.
 
     Parameters
     ----------
@@ -117,27 +143,31 @@ def synthesize_case(case: Case, out: Path, request: Request) -> Path:
     ------
     CaseError
         If the host cannot be read or used, has no room, or the result cannot be written.
+    ConfigError
+        If something else would be replaced (:func:`scalemai.synthesis.target.check_target`).
     """
+    folder = out / case.id
+    check_target(case, folder)
     with _naming(case):
         host = read_host(case, request.specs)
         specs = _draw_specs(case, host, request)
-        result = synthesize_volume(
-            host.volume, host.masks, specs, case_id=case.id, seed=request.seed
-        )
-    folder = out / case.id
+        lesions = grow_lesions(host.volume, host.boxes, specs, case_id=case.id, seed=request.seed)
+    before = checksum(host.volume)
+    paint_in_place(host.volume, lesions)
+    result = Synthesis(host.volume, lesions)
+    content = sidecar_of(
+        case,
+        result,
+        specs,
+        tuple(host.boxes),
+        host.organs,
+        host_crc32=before,
+        seed=request.seed,
+        folder=folder,
+        notes=host.notes,
+    )
     with atomic_folder(folder) as temporary:
-        _write_images(temporary, host, result)
-        content = sidecar_of(
-            case,
-            host.volume,
-            result,
-            specs,
-            tuple(host.masks),
-            host.organs,
-            seed=request.seed,
-            folder=folder,
-            notes=host.notes,
-        )
+        _write_images(temporary, case, host, result)
         write_sidecar(temporary / SIDECAR_NAME, content)
     return folder
 
@@ -161,19 +191,23 @@ def replay(sidecar: Path, out: Path) -> Path:
     """
     record = read_sidecar(sidecar)
     case = record.case
+    folder = out / case.id
+    check_target(case, folder)
     with _naming(case):
         volume = case.volume()
         if checksum(volume) != record.voxels_crc32:
             fix = "give the CT that the sidecar was made from"
             raise IntensityError("the voxels of the host have changed", where=case.ct, fix=fix)
-        masks = case.masks(case.structures, on=volume.grid)
-        result = paint_recipes(volume, masks, record.recipes, case_id=case.id)
-        if checksum(result.volume) != record.result_crc32:
+        cropped = (crop_mask(mask) for mask in case.each_mask(record.masks, on=volume.grid))
+        boxes = {box.name: box for box in cropped if box is not None}
+        lesions = paint_recipes(volume, boxes, record.recipes, case_id=case.id)
+        paint_in_place(volume, lesions)
+        if checksum(volume) != record.result_crc32:
             fix = f"use version {record.version} of scalemai and the masks that it used"
             raise IntensityError("the result differs from the recorded one", where=sidecar, fix=fix)
-    folder = out / case.id
     with atomic_folder(folder) as temporary:
-        _write_images(temporary, Host(volume, masks, record.organs), result)
+        host = Host(volume, boxes, record.organs)
+        _write_images(temporary, case, host, Synthesis(volume, lesions))
         shutil.copyfile(sidecar, temporary / SIDECAR_NAME)
     return folder
 
@@ -185,24 +219,31 @@ def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
     possible = [
         spec
         for spec in request.specs
-        if any(name in host.masks for name in (spec.organ, *organ(spec.organ).structures))
+        if any(name in host.boxes for name in (spec.organ, *organ(spec.organ).structures))
     ]
     return [possible[int(rng.integers(len(possible)))] for _ in range(count)]
 
 
-def _write_images(folder: Path, host: Host, result: Synthesis) -> None:
-    write_volume(folder / "ct.nii.gz", result.volume)
-    write_labels(folder / "lesions.nii.gz", result.labels, result.volume.grid, result.volume)
+def _write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> None:
+    volume = result.volume
+    write_volume(folder / "ct.nii.gz", volume)
+    write_labels(folder / "lesions.nii.gz", result.labels, volume.grid, volume)
     masks = folder / "segmentations"
     masks.mkdir()
-    lesions = {one.recipe.lesion for one in result.lesions}
-    for name in sorted(lesions):
-        mask = result.mask(name)
-        if name in host.masks:  # real lesions stay labelled
-            mask = Mask(mask.array | host.masks[name].array, mask.grid, name)
-        write_mask(masks / f"{name}.nii.gz", mask, result.volume)
+    real = {name for name in case.lesions if name in host.boxes}
+    for name in sorted(real.union(one.recipe.lesion for one in result.lesions)):
+        # Real lesions stay labelled.
+        write_mask(masks / f"{name}.nii.gz", result.mask(name, host.boxes.get(name)), volume)
     for name in host.organs:
-        write_mask(masks / f"{name}.nii.gz", host.masks[name], result.volume)
+        target = masks / f"{name}.nii.gz"
+        source = case.sources.get(name)
+        alone = source is not None and not source.values and source.path.name.endswith(".nii.gz")
+        if source is not None and alone and read_grid(source.path).same_as(volume.grid):
+            shutil.copyfile(source.path, target)  # the same bytes, and no time spent on them
+            continue
+        array = np.zeros(volume.grid.shape, np.bool_, order="F")
+        array[host.boxes[name].region] = host.boxes[name].array
+        write_mask(target, Mask(array, volume.grid, name), volume)
 
 
 @contextmanager

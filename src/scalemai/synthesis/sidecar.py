@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,20 @@ from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.appearance import VISIBILITY_HU
 from scalemai.synthesis.spec import LesionSpec, Recipe
 from scalemai.synthesis.synthesize import Synthesis
+from scalemai.synthesis.target import SIDECAR_NAME
 from scalemai.volume import Volume
 
-__all__ = ["FORMAT", "Sidecar", "checksum", "read_sidecar", "sidecar_of", "write_sidecar"]
+__all__ = [
+    "FORMAT",
+    "Sidecar",
+    "checksum",
+    "read_notes",
+    "read_sidecar",
+    "sidecar_of",
+    "write_sidecar",
+]
+
+_FIX = "give the synthesis.json of a synthetic case, as it was written"
 
 FORMAT = "scalemai-synthesis/1"
 
@@ -36,6 +47,8 @@ class Sidecar:
     ----------
     case
         The host: its CT and the masks that were used.
+    masks
+        Names of the masks that were used.
     organs
         Which of the masks are the organs asked for.
     recipes
@@ -49,6 +62,7 @@ class Sidecar:
     """
 
     case: Case
+    masks: tuple[str, ...]
     organs: tuple[str, ...]
     recipes: tuple[Recipe, ...]
     voxels_crc32: str
@@ -64,12 +78,12 @@ def checksum(volume: Volume) -> str:
 
 def sidecar_of(
     case: Case,
-    host: Volume,
     synthesis: Synthesis,
     specs: Sequence[LesionSpec],
     used: Sequence[str],
     organs: Sequence[str],
     *,
+    host_crc32: str,
     seed: int,
     folder: Path,
     notes: Sequence[str] = (),
@@ -78,8 +92,8 @@ def sidecar_of(
 
     Parameters
     ----------
-    case, host
-        What it was made from.
+    case, host_crc32
+        What it was made from, and the checksum of its voxels.
     synthesis, specs, seed
         What was asked and what came out.
     used, organs
@@ -102,11 +116,12 @@ def sidecar_of(
             "series": case.series,
             "hu_offset": case.hu_offset,
             "class_map": case.class_map,
-            "phase": host.metadata.get("phase"),
+            "phase": synthesis.volume.metadata.get("phase"),
             "masks": masks,
+            "used": list(used),
             "organs": list(organs),
-            "voxels_crc32": checksum(host),
-            "grid": host.grid.describe(),
+            "voxels_crc32": host_crc32,
+            "grid": synthesis.volume.grid.describe(),
         },
         "asked": [asdict(spec) for spec in specs],
         "rules": {
@@ -146,41 +161,64 @@ def read_sidecar(path: Path) -> Sidecar:
         If it is not a sidecar of synthesis, or holds an unknown field.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        fix = "give the synthesis.json of a synthetic case"
-        raise UnreadableFileError(f"cannot be read ({error})", where=path, fix=fix) from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        fix = "give the synthesis.json of a synthetic case"
-        raise ConfigError(f"is not of the format {FORMAT}", where=path, fix=fix)
+    data = _parse(path)
     try:
         host = data["host"]
         sources = {
-            name: MaskSource(_resolve(entry["path"], path.parent), tuple(entry["values"]))
+            _text(name): MaskSource(_resolve(entry["path"], path), _whole_numbers(entry["values"]))
             for name, entry in host["masks"].items()
         }
+        phase = _text_or_none(host["phase"])
         case = Case(
-            id=data["case"],
-            ct=_resolve(host["ct"], path.parent),
+            id=_text(data["case"]),
+            ct=_resolve(host["ct"], path),
             sources=sources,
-            series=host["series"],
-            hu_offset=host["hu_offset"],
-            class_map=host["class_map"],
-            metadata={} if host["phase"] is None else {"phase": host["phase"]},
+            series=_text_or_none(host["series"]),
+            hu_offset=float(host["hu_offset"]),
+            class_map=_text(host["class_map"]),
+            metadata={} if phase is None else {"phase": phase},
         )
-        recipes = tuple(Recipe.from_json(one["recipe"]) for one in data["lesions"])
+        used = tuple(_text(name) for name in host["used"])
+        organs = tuple(_text(name) for name in host["organs"])
+        if not set(organs) <= set(used) or not all(case.has(name) for name in used):
+            raise ValueError("names a structure without mask")
         return Sidecar(
             case=case,
-            organs=tuple(host["organs"]),
-            recipes=recipes,
-            voxels_crc32=host["voxels_crc32"],
-            result_crc32=data["result"]["voxels_crc32"],
-            version=data["version"],
+            masks=used,
+            organs=organs,
+            recipes=tuple(Recipe.from_json(one["recipe"]) for one in data["lesions"]),
+            voxels_crc32=_text(host["voxels_crc32"]),
+            result_crc32=_text(data["result"]["voxels_crc32"]),
+            version=_text(data["version"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        fix = "use the sidecar as it was written"
-        raise ConfigError(f"misses or garbles {error}", where=path, fix=fix) from error
+    except ConfigError as error:
+        raise ConfigError(str(error), where=path, fix=_FIX) from error
+    except KeyError as error:
+        raise ConfigError(f"misses the field {error}", where=path, fix=_FIX) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"is garbled ({error})", where=path, fix=_FIX) from error
+
+
+def read_notes(folder: Path) -> tuple[str, ...]:
+    """What was remarked when a synthetic case was made, for example an organ without mask.
+
+    Raises
+    ------
+    UnreadableFileError, ConfigError
+        As :func:`read_sidecar`.
+    """
+    return tuple(str(note) for note in _parse(folder / SIDECAR_NAME).get("notes", ()))
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UnreadableFileError(f"cannot be read ({reason})", where=path, fix=_FIX) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ConfigError(f"is not of the format {FORMAT}", where=path, fix=_FIX)
+    return data
 
 
 def _source(source: MaskSource, folder: Path) -> dict[str, Any]:
@@ -188,8 +226,31 @@ def _source(source: MaskSource, folder: Path) -> dict[str, Any]:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
+    # Links to folders are followed, or ".." would lead elsewhere than it seems; the file's own
+    # name stays, as links to content stores have names of their own.
+    target = path.parent.resolve() / path.name
+    try:
+        return Path(os.path.relpath(target, folder.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return target.as_posix()
 
 
-def _resolve(text: str, folder: Path) -> Path:
-    return Path(os.path.normpath(folder / text))
+def _resolve(text: object, sidecar: Path) -> Path:
+    return Path(os.path.normpath(sidecar.parent.resolve() / _text(text)))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _whole_numbers(values: Iterable[object]) -> tuple[int, ...]:
+    numbers = tuple(value for value in values if type(value) is int and value > 0)
+    if len(numbers) != len(tuple(values)):
+        raise TypeError(f"{values!r} are no label values")
+    return numbers

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from scalemai.anatomy import Organ, organ
-from scalemai.errors import CaseError, MissingStructureError, PlacementError
-from scalemai.geometry import Region
+from scalemai.errors import ConfigError, MissingStructureError, PlacementError
+from scalemai.geometry import Grid, Region
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.draw import draw_recipe
 from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
 from scalemai.synthesis.spec import LesionSpec, Recipe, random_stream
-from scalemai.synthesis.tissue import Tissue, prepare_tissue
+from scalemai.synthesis.tissue import StructureBox, Tissue, crop_mask, prepare_tissue
 from scalemai.volume import Mask, Volume
 
-__all__ = ["Synthesis", "Tissues", "paint_recipes", "synthesize_volume"]
+__all__ = [
+    "Organs",
+    "Synthesis",
+    "grow_lesions",
+    "paint_in_place",
+    "paint_recipes",
+    "synthesize_volume",
+]
 
 _PLACES = 4  # tried for one lesion before the roomiest is kept
 _GAP_VOXELS = 2
+_MOST_LESIONS = 255  # numbers of lesions are stored as uint8
 
 
 @dataclass(frozen=True)
@@ -33,74 +40,86 @@ class Synthesis:
     ----------
     volume
         The CT with the lesions painted in; other voxels are those of the host, bit for bit.
-    labels
-        uint8 array (i, j, k) on the volume's grid: 0, or the number of the lesion.
     lesions
         The lesions in order of their numbers.
     """
 
     volume: Volume
-    labels: NDArray[np.uint8]
     lesions: tuple[Lesion, ...]
 
-    def mask(self, lesion: str) -> Mask:
-        """Union of the lesions of one mask name, for example ``"liver_lesion"``."""
-        numbers = [one.recipe.number for one in self.lesions if one.recipe.lesion == lesion]
-        return Mask(np.isin(self.labels, numbers), self.volume.grid, lesion)
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """uint8 array (i, j, k) on the volume's grid: 0, or the number of the lesion."""
+        labels = np.zeros(self.volume.grid.shape, np.uint8, order="F")
+        for one in self.lesions:
+            labels[one.region][one.mask] = one.recipe.number
+        return labels
+
+    def mask(self, lesion: str, existing: StructureBox | None = None) -> Mask:
+        """Union of the lesions of one mask name, for example ``"liver_lesion"``.
+
+        ``existing`` adds lesions that the host has.
+        """
+        array = np.zeros(self.volume.grid.shape, np.bool_, order="F")
+        if existing is not None:
+            array[existing.region] = existing.array
+        for one in self.lesions:
+            if one.recipe.lesion == lesion:
+                array[one.region] |= one.mask
+        return Mask(array, self.volume.grid, lesion)
 
 
-class Tissues:
-    """The organs of one case, each cropped on first use.
+class Organs:
+    """The organs of one case, each made ready on first use, with the lesions that it has by now.
 
     Parameters
     ----------
-    masks
+    boxes
         Masks by canonical name: organs, their sites, vessels, and lesions that are already there.
+    grid
+        Grid of the volume.
     """
 
-    def __init__(self, masks: Mapping[str, Mask]) -> None:
-        self._masks = masks
+    def __init__(self, boxes: Mapping[str, StructureBox], grid: Grid) -> None:
+        self._boxes = boxes
+        self._grid = grid
         self._tissues: dict[str, Tissue] = {}
-        self._occupied: list[tuple[NDArray[np.bool_], Region]] = []
+        self._occupied: list[StructureBox] = []
 
     def structures_of(self, facts: Organ) -> tuple[str, ...]:
         """The masks at hand that make up an organ: its own, or those of its sides."""
-        if facts.name in self._masks:
+        if facts.name in self._boxes:
             return (facts.name,)
-        return tuple(name for name in facts.structures if name in self._masks)
+        return tuple(name for name in facts.structures if name in self._boxes)
 
     def tissue(self, facts: Organ, structure: str) -> Tissue:
-        """The box of one structure, with vessels and existing lesions as barriers."""
+        """One structure, with its vessels and all lesions so far as barriers."""
         if structure not in self._tissues:
-            existing = [m for name, m in self._masks.items() if name.endswith("_lesion")]
-            vessels = [self._masks[name] for name in facts.vessels if name in self._masks]
-            mask = self._masks[structure]
-            tissue = prepare_tissue(structure, mask, vessels, existing)
-            for grown, box in self._occupied:
-                tissue.block(grown, BARRIER_STOP, box)
-            self._tissues[structure] = tissue
+            existing = [box for name, box in self._boxes.items() if name.endswith("_lesion")]
+            vessels = [self._boxes[name] for name in facts.vessels if name in self._boxes]
+            self._tissues[structure] = prepare_tissue(
+                self._boxes[structure], self._grid, vessels, [*existing, *self._occupied]
+            )
         return self._tissues[structure]
 
-    def site_mask(self, facts: Organ, site: str | None) -> Mask | None:
+    def site(self, facts: Organ, site: str | None) -> StructureBox | None:
         """The mask of a named site, if the case has one."""
-        return None if site is None else self._masks.get(facts.sites[site])
+        return None if site is None else self._boxes.get(facts.sites[site])
 
     def occupy(self, lesion: Lesion) -> None:
         """Keep later lesions off a painted one, its border, and two voxels round that."""
-        low, high = zip(
-            *((max(s.start - _GAP_VOXELS, 0), s.stop) for s in lesion.region), strict=True
+        a, b, c = (
+            slice(max(s.start - _GAP_VOXELS, 0), s.stop + _GAP_VOXELS) for s in lesion.region
         )
-        box = (
-            slice(low[0], high[0] + _GAP_VOXELS),
-            slice(low[1], high[1] + _GAP_VOXELS),
-            slice(low[2], high[2] + _GAP_VOXELS),
-        )
-        before = [s.start - b.start for s, b in zip(lesion.region, box, strict=True)]
-        padded = np.pad(lesion.edited, [(n, _GAP_VOXELS) for n in before])
-        grown = ndimage.binary_dilation(padded, iterations=_GAP_VOXELS)
-        self._occupied.append((grown, box))
+        region: Region = (a, b, c)
+        before = [s.start - o.start for s, o in zip(lesion.region, region, strict=True)]
+        grown = np.pad(lesion.edited, [(n, _GAP_VOXELS) for n in before])
+        for _ in range(_GAP_VOXELS):
+            grown = _dilated(grown)
+        box = StructureBox(lesion.recipe.lesion, region, grown)
+        self._occupied.append(box)
         for tissue in self._tissues.values():
-            tissue.block(grown, BARRIER_STOP, box)
+            tissue.block(box, BARRIER_STOP)
 
 
 def synthesize_volume(
@@ -127,18 +146,35 @@ def synthesize_volume(
 
     Raises
     ------
+    GeometryError
+        If a mask lies on another grid.
     MissingStructureError
         If an organ asked for has no mask.
     PlacementError
         If an organ has no room for its lesion.
     """
-    tissues = Tissues(masks)
-    painted = _Canvas(volume)
+    boxes = _cropped(volume, masks)
+    lesions = grow_lesions(volume, boxes, specs, case_id=case_id, seed=seed)
+    return Synthesis(_painted(volume, lesions), lesions)
+
+
+def grow_lesions(
+    volume: Volume,
+    boxes: Mapping[str, StructureBox],
+    specs: Sequence[LesionSpec],
+    *,
+    case_id: str,
+    seed: int,
+) -> tuple[Lesion, ...]:
+    """The lesions of :func:`synthesize_volume`, not yet painted into the volume."""
+    if len(specs) > _MOST_LESIONS:
+        raise ConfigError(f"{len(specs)} lesions in one case", fix=f"at most {_MOST_LESIONS}")
+    organs = Organs(boxes, volume.grid)
+    lesions: list[Lesion] = []
     for number, spec in enumerate(specs, start=1):
         facts = organ(spec.organ)
-        structure = _choose_structure(tissues, facts, spec, case_id, number, seed)
-        tissue = tissues.tissue(facts, structure)
-        site = tissues.site_mask(facts, spec.site)
+        structure = _choose_structure(organs, facts, spec, case_id, number, seed)
+        tissue = organs.tissue(facts, structure)
         best: Lesion | None = None
         for attempt in range(1 if spec.at_mm is not None else _PLACES):
             recipe = draw_recipe(
@@ -149,7 +185,7 @@ def synthesize_volume(
                 number=number,
                 seed=seed,
                 attempt=attempt,
-                site_mask=site,
+                site=organs.site(facts, spec.site),
             )
             lesion = paint_lesion(volume, tissue, recipe)
             if lesion is None:
@@ -164,20 +200,24 @@ def synthesize_volume(
                 where=case_id,
                 fix="ask for fewer or smaller lesions",
             )
-        painted.add(best)
-        tissues.occupy(best)
-    return painted.result()
+        lesions.append(best)
+        organs.occupy(best)
+    return tuple(lesions)
 
 
 def paint_recipes(
-    volume: Volume, masks: Mapping[str, Mask], recipes: Sequence[Recipe], *, case_id: str
-) -> Synthesis:
-    """Paint recorded recipes into their host again: the same voxels as when they were drawn.
+    volume: Volume,
+    boxes: Mapping[str, StructureBox],
+    recipes: Sequence[Recipe],
+    *,
+    case_id: str,
+) -> tuple[Lesion, ...]:
+    """Grow recorded recipes in their host again: the same lesions as when they were drawn.
 
     Parameters
     ----------
-    volume, masks
-        The host, as for :func:`synthesize_volume`.
+    volume, boxes
+        The host, as for :func:`grow_lesions`.
     recipes
         In the order of their numbers.
     case_id
@@ -190,42 +230,54 @@ def paint_recipes(
     PlacementError
         If a lesion cannot be painted, so the host is another one.
     """
-    tissues = Tissues(masks)
-    painted = _Canvas(volume)
+    organs = Organs(boxes, volume.grid)
+    lesions: list[Lesion] = []
     for recipe in recipes:
         facts = organ(recipe.organ)
-        if recipe.structure not in masks:
+        if recipe.structure not in boxes:
             fix = "give the masks that the host had"
             raise MissingStructureError(f"no mask of {recipe.structure}", where=case_id, fix=fix)
-        # Tissues are made in the order of the recipes, as when they were drawn.
-        lesion = paint_lesion(volume, tissues.tissue(facts, recipe.structure), recipe)
+        lesion = paint_lesion(volume, organs.tissue(facts, recipe.structure), recipe)
         if lesion is None:
             fix = "give the CT and masks that the sidecar names"
             raise PlacementError(f"lesion {recipe.number} has no room", where=case_id, fix=fix)
-        painted.add(lesion)
-        tissues.occupy(lesion)
-    return painted.result()
+        lesions.append(lesion)
+        organs.occupy(lesion)
+    return tuple(lesions)
 
 
-class _Canvas:
-    """The volume that is being painted: copied once, when the first lesion comes."""
-
-    def __init__(self, volume: Volume) -> None:
-        self._volume = volume
-        self._stored = volume.stored.copy(order="K")
-        self._labels = np.zeros(volume.grid.shape, np.uint8, order="F")
-        self._lesions: list[Lesion] = []
-
-    def add(self, lesion: Lesion) -> None:
-        if lesion.recipe.number > 255:
-            raise CaseError("more than 255 lesions in one case", fix="ask for fewer")
+def paint_in_place(volume: Volume, lesions: Iterable[Lesion]) -> None:
+    """Write lesions into the volume's own array: the host is gone, and no copy is made."""
+    for lesion in lesions:
         # Boxes may overlap where lesions do not; only what this one changed is written.
-        self._stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
-        self._labels[lesion.region][lesion.mask] = lesion.recipe.number
-        self._lesions.append(lesion)
+        volume.stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
 
-    def result(self) -> Synthesis:
-        return Synthesis(self._volume.with_stored(self._stored), self._labels, tuple(self._lesions))
+
+def _painted(volume: Volume, lesions: Iterable[Lesion]) -> Volume:
+    copy = volume.with_stored(volume.stored.copy(order="K"))
+    paint_in_place(copy, lesions)
+    return copy
+
+
+def _cropped(volume: Volume, masks: Mapping[str, Mask]) -> dict[str, StructureBox]:
+    boxes: dict[str, StructureBox] = {}
+    for name, mask in masks.items():
+        mask.require_grid(volume.grid)
+        box = crop_mask(mask)
+        if box is not None:
+            boxes[name] = StructureBox(name, box.region, box.array)
+    return boxes
+
+
+def _dilated(array: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """One step of dilation to the six neighbours."""
+    grown = array.copy()
+    for axis in range(3):
+        ahead = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        behind = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+        grown[ahead] |= array[behind]
+        grown[behind] |= array[ahead]
+    return grown
 
 
 def _miss(lesion: Lesion) -> float:
@@ -233,10 +285,10 @@ def _miss(lesion: Lesion) -> float:
 
 
 def _choose_structure(
-    tissues: Tissues, facts: Organ, spec: LesionSpec, case_id: str, number: int, seed: int
+    organs: Organs, facts: Organ, spec: LesionSpec, case_id: str, number: int, seed: int
 ) -> str:
     """The mask that a lesion grows in: the site's side, that of a given point, or one drawn."""
-    names = tissues.structures_of(facts)
+    names = organs.structures_of(facts)
     if not names:
         raise MissingStructureError(
             f"has no mask of the {facts.name}",
@@ -249,11 +301,9 @@ def _choose_structure(
         return names[0]
     if spec.at_mm is not None:
         for name in names:
-            box = tissues.tissue(facts, name)
-            index = np.rint(box.grid.to_voxel(spec.at_mm)).astype(int)
-            if (index >= 0).all() and (index < box.grid.shape).all() and box.organ[tuple(index)]:
+            if organs.tissue(facts, name).holds(spec.at_mm):
                 return name
         return names[0]
-    volumes = np.array([np.count_nonzero(tissues.tissue(facts, n).organ) for n in names], float)
+    volumes = np.array([np.count_nonzero(organs.tissue(facts, n).organ) for n in names], float)
     rng = random_stream(seed, case_id, number, "side")
     return names[int(rng.choice(len(names), p=volumes / volumes.sum()))]

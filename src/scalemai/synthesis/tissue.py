@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,9 @@ from scalemai.volume import Mask, Volume
 __all__ = [
     "Neighbourhood",
     "Parenchyma",
+    "StructureBox",
     "Tissue",
+    "crop_mask",
     "expected_contrast_hu",
     "neighbourhood",
     "prepare_tissue",
@@ -28,6 +30,33 @@ __all__ = [
 _PAD_VOXELS = 2
 _SAMPLE_VOXELS = 40_000
 _THIN_MM = 2.0
+
+
+@dataclass(frozen=True)
+class StructureBox:
+    """A mask cut to the smallest box that holds it: a whole scan's mask is mostly empty.
+
+    Parameters
+    ----------
+    name
+        Canonical name of the structure.
+    region
+        The box within the volume.
+    array
+        Boolean array of the box.
+    """
+
+    name: str
+    region: Region
+    array: NDArray[np.bool_]
+
+
+def crop_mask(mask: Mask) -> StructureBox | None:
+    """Cut a mask to its box, one pass over it; None if it is empty."""
+    region = bounding_box(mask.array)
+    if region is None:
+        return None
+    return StructureBox(mask.name, region, np.array(mask.array[region], order="C"))
 
 
 @dataclass(frozen=True)
@@ -69,25 +98,28 @@ class Tissue:
                 best = max(best, float(np.hypot(height, width)))
         return best
 
-    def block(self, array: NDArray[np.bool_], code: int, at: Region | None = None) -> None:
-        """Add a boolean array to the barriers, without weakening any.
+    def holds(self, at_mm: tuple[float, float, float]) -> bool:
+        """Whether a point, RAS+ mm, lies in a voxel of the organ."""
+        index = np.rint(self.grid.to_voxel(at_mm)).astype(int)
+        inside = (index >= 0).all() and (index < self.grid.shape).all()
+        return bool(inside) and bool(self.organ[tuple(index)])
 
-        The array covers the whole volume, or the box ``at`` of it.
-        """
-        if at is None:
-            here, there = self.barrier, array[self.region]
-        else:
-            overlap = [
-                (max(a.start, b.start), min(a.stop, b.stop))
-                for a, b in zip(self.region, at, strict=True)
-            ]
-            if any(stop <= start for start, stop in overlap):
-                return
-            mine = zip(overlap, self.region, strict=True)
-            theirs = zip(overlap, at, strict=True)
-            here = self.barrier[tuple(slice(p - o.start, q - o.start) for (p, q), o in mine)]
-            there = array[tuple(slice(p - o.start, q - o.start) for (p, q), o in theirs)]
-        here[there] = np.maximum(here[there], np.uint8(code))
+    def paste(self, box: StructureBox) -> NDArray[np.bool_]:
+        """A structure as a boolean array of this tissue's box."""
+        inside = np.zeros(self.grid.shape, np.bool_)
+        here, there = _overlap(self.region, box.region)
+        if here is not None and there is not None:
+            inside[here] = box.array[there]
+        return inside
+
+    def block(self, box: StructureBox, code: int) -> None:
+        """Add what overlaps of a box to the barriers, without weakening any."""
+        here, there = _overlap(self.region, box.region)
+        if here is None or there is None:
+            return
+        part = self.barrier[here]
+        inside = box.array[there]
+        part[inside] = np.maximum(part[inside], np.uint8(code))
 
 
 @dataclass(frozen=True)
@@ -122,34 +154,49 @@ class Neighbourhood:
 
 
 def prepare_tissue(
-    structure: str, organ: Mask, slow: Iterable[Mask] = (), stop: Iterable[Mask] = ()
+    organ: StructureBox,
+    grid: Grid,
+    slow: Iterable[StructureBox] = (),
+    stop: Iterable[StructureBox] = (),
 ) -> Tissue:
-    """Crop an organ and what bars its tumors to the organ's box: one pass over each mask.
+    """Make an organ ready for growth.
 
     Parameters
     ----------
-    structure
-        Canonical name of the organ's mask.
     organ
-        The mask, not empty.
+        The organ's mask.
+    grid
+        Grid of the whole volume.
     slow, stop
-        Vessels and ducts, which slow growth; lesions and neighbours, which stop it.
+        Vessels and ducts, which slow growth; lesions, which stop it.
     """
-    box = bounding_box(organ.array)
-    if box is None:
-        raise ValueError("the organ's mask is empty")  # callers refuse it with the file's name
-    low = [s.start - _PAD_VOXELS for s in box]
-    high = [s.stop - 1 + _PAD_VOXELS for s in box]
-    region = organ.grid.clip(low, high)
+    low = [s.start - _PAD_VOXELS for s in organ.region]
+    high = [s.stop - 1 + _PAD_VOXELS for s in organ.region]
+    region = grid.clip(low, high)
     assert region is not None  # the box is inside its own grid
-    inside = np.ascontiguousarray(organ.array[region])
-    barrier = np.zeros(inside.shape, np.uint8)
-    tissue = Tissue(structure, region, organ.grid.crop(region), inside, barrier)
-    for mask in slow:
-        tissue.block(mask.array, BARRIER_SLOW)
-    for mask in stop:
-        tissue.block(mask.array, BARRIER_STOP)
+    box = grid.crop(region)
+    empty = np.zeros(box.shape, np.bool_)
+    tissue = Tissue(organ.name, region, box, empty, np.zeros(box.shape, np.uint8))
+    tissue = replace(tissue, organ=tissue.paste(organ))
+    for vessel in slow:
+        tissue.block(vessel, BARRIER_SLOW)
+    for lesion in stop:
+        tissue.block(lesion, BARRIER_STOP)
     return tissue
+
+
+def _overlap(first: Region, second: Region) -> tuple[Region | None, Region | None]:
+    """Where two boxes of one volume overlap, in the indices of each; None if they do not."""
+    shared = [
+        (max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(first, second, strict=True)
+    ]
+    if any(stop <= start for start, stop in shared):
+        return None, None
+    mine, theirs = (
+        tuple(slice(p - o.start, q - o.start) for (p, q), o in zip(shared, outer, strict=True))
+        for outer in (first, second)
+    )
+    return (mine[0], mine[1], mine[2]), (theirs[0], theirs[1], theirs[2])
 
 
 def neighbourhood(
