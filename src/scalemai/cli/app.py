@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from scalemai.errors import ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """Runs a command. An error is one line, and the exit code says whose fault it was.
+
+    0 done, 1 some case or file failed, 2 the request is wrong, 130 interrupted.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        from scalemai.cli.wording import in_options
+
+        try:
+            return super().invoke(ctx)
+        except ScaleMAIError as error:
+            typer.echo(f"scalemai: {in_options(str(error))}", err=True)
+            raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
+        except KeyboardInterrupt as error:
+            typer.echo("scalemai: interrupted; the same command goes on where it stopped", err=True)
+            raise typer.Exit(130) from error
+
+
 app = typer.Typer(
     name="scalemai",
+    cls=_Commands,
     help="Grow realistic tumors in CT, with exact masks and a recipe that reproduces them.",
     no_args_is_help=True,
     add_completion=False,
@@ -75,25 +96,34 @@ def synthesize(
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and leave.")] = False,
 ) -> None:
     """Grow tumors in CTs: the same CTs with lesions, exact masks and sidecars."""
-    from scalemai.cli.options import make_request, parse_shard
+    from scalemai.cli.options import (
+        make_request,
+        number_of_phantoms,
+        open_dataset,
+        parse_shard,
+        phantom_hosts,
+    )
+    from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
     from scalemai.synthesis.batch import open_ledger, synthesize_cases
+    from scalemai.synthesis.sidecar import read_notes
 
     request = make_request(
         organ, diameter, count, kind=kind, site=site, at=at, contrast_hu=contrast_hu, seed=seed
     )
     part, parts = parse_shard(shard)
     processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
-    if str(cases).startswith("phantom"):
-        from scalemai.cli.options import phantom_hosts
-
-        cases = phantom_hosts(str(cases), out, seed, processes)
-    from scalemai.cases import open_cases
-
-    dataset = open_cases(
+    phantoms = number_of_phantoms(cases)
+    if phantoms is not None:
+        if dry_run:
+            typer.echo(f"{phantoms} phantoms, and a synthetic case of each, to {out}")
+            return
+        cases = phantom_hosts(phantoms, out, seed, processes)
+    dataset = open_dataset(
         cases, layout=layout, labels=labels, class_map=class_map, series=series, hu_offset=hu_offset
     )
+    remark(dataset.notes)
     chosen = share(list(dataset), part, parts, key=lambda case: case.id)
     if dry_run:
         typer.echo(f"{len(chosen)} of {len(dataset)} cases to {out}")
@@ -101,10 +131,8 @@ def synthesize(
             typer.echo(str(spec))
         return
     with open_ledger(out, request, shard=(part, parts)) as ledger:
-        from scalemai.cli.report import follow
-
         run = synthesize_cases(chosen, out, request, ledger=ledger, workers=processes)
-        code = follow(run, "synthesized")
+        code = follow(run, "synthesized", notes=read_notes)
     if montage:
         from scalemai.cli.options import montage_of
 
@@ -158,10 +186,9 @@ def preview(
     series: Series = None,
 ) -> None:
     """Write a picture of a case: three planes through each lesion with its outline."""
-    from scalemai.cases import open_cases
-    from scalemai.cli.options import preview_of
+    from scalemai.cli.options import open_dataset, preview_of
 
-    dataset = open_cases(case, labels=labels, class_map=class_map, series=series)
+    dataset = open_dataset(case, labels=labels, class_map=class_map, series=series)
     for one in dataset:
         target = out or Path(f"{one.id}.png")
         if len(dataset) > 1:
@@ -197,18 +224,5 @@ def index(
 
 
 def main() -> None:
-    """Run the command line; errors are one line, and the exit code says whose fault it was.
-
-    0 done, 1 some case or file failed, 2 the request is wrong, 130 interrupted.
-    """
-    try:
-        app()
-    except ConfigError as error:
-        typer.echo(f"scalemai: {error}", err=True)
-        sys.exit(2)
-    except ScaleMAIError as error:
-        typer.echo(f"scalemai: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("scalemai: interrupted; the same command goes on where it stopped", err=True)
-        sys.exit(130)
+    """Run the command line."""
+    app()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalemai.errors import ConfigError
 
 if TYPE_CHECKING:
     from scalemai.case import Case
+    from scalemai.cases import Dataset
     from scalemai.synthesis.files import Request
 
-__all__ = ["make_request", "parse_shard", "phantom_hosts", "preview_of", "write_phantom_cases"]
+__all__ = [
+    "make_request",
+    "number_of_phantoms",
+    "open_dataset",
+    "parse_shard",
+    "phantom_hosts",
+    "preview_of",
+    "write_phantom_cases",
+]
 
 _MOST_LESIONS = 50
 
@@ -69,17 +78,49 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def phantom_hosts(text: str, out: Path, seed: int, workers: int) -> Path:
-    """Make the phantoms that ``phantom:N`` asks for, beside the output; return their folder."""
-    found = re.fullmatch(r"phantom(?::(\d+))?", text)
-    if found is None or found[1] == "0":
+def number_of_phantoms(cases: Path) -> int | None:
+    """The N of ``phantom:N``, 2 for ``phantom`` alone; None for the path of a data set."""
+    found = re.fullmatch(r"phantom(?::(.*))?", str(cases))
+    if found is None or cases.exists():
+        return None
+    count = found[1] or "2"
+    if not count.isdecimal() or int(count) == 0:
         fix = "give phantom or phantom:N"
-        raise ConfigError(f"{text!r} is no number of phantoms", where="CASES", fix=fix)
+        raise ConfigError(f"{str(cases)!r} is no number of phantoms", where="CASES", fix=fix)
+    return int(count)
+
+
+def phantom_hosts(n: int, out: Path, seed: int, workers: int) -> Path:
+    """Make phantoms to grow lesions in, beside the output; return their folder."""
     hosts = out.with_name(f"{out.name}-hosts")
-    code = write_phantom_cases(hosts, int(found[1] or 2), seed=seed, workers=workers)
-    if code:
+    if write_phantom_cases(hosts, n, seed=seed, workers=workers):
         raise ConfigError("phantoms could not be made", where=hosts)
     return hosts
+
+
+def open_dataset(
+    cases: Path, *, labels: Path | None = None, class_map: str | None = None, **how: Any
+) -> Dataset:
+    """Open the cases; ``labels`` may be a label map, a folder of masks, or one named mask.
+
+    Raises
+    ------
+    ScaleMAIError
+        As :func:`scalemai.cases.open_cases`.
+    """
+    from scalemai.anatomy import canonical
+    from scalemai.cases import open_cases
+    from scalemai.cases.paths import nifti_stem
+    from scalemai.errors import UnknownNameError
+
+    if labels is None or (class_map is not None and not labels.is_dir()):
+        return open_cases(cases, labels=labels, class_map=class_map, **how)
+    if not labels.is_dir():
+        try:
+            canonical(nifti_stem(labels.name) or "")
+        except UnknownNameError:  # no mask of a structure, so a label map without its class map
+            return open_cases(cases, labels=labels, **how)
+    return open_cases(cases, masks=labels, class_map=class_map, **how)
 
 
 def write_phantom_cases(

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import typer
 
+from scalemai.cli.wording import in_options
 from scalemai.engine import Outcome, Progress, Run
+from scalemai.engine.outcome import Value
 
-__all__ = ["follow"]
+__all__ = ["follow", "remark"]
 
 _LINE_EVERY_S = 30.0  # for logs that are no terminal
+_MOST_REMARKS = 10
 
 
-def follow(run: Run[Any], verb: str) -> int:
-    """Draw the progress of a run to standard error; list failures at the end.
+def remark(notes: Sequence[str]) -> None:
+    """Show remarks that are no errors, to standard error: the first ones and how many follow."""
+    for note in notes[:_MOST_REMARKS]:
+        typer.echo(f"note: {in_options(note)}", err=True)
+    if len(notes) > _MOST_REMARKS:
+        typer.echo(f"note: and {len(notes) - _MOST_REMARKS:,} more like these", err=True)
+
+
+def follow(
+    run: Run[Value], verb: str, *, notes: Callable[[Value], Sequence[str]] | None = None
+) -> int:
+    """Draw the progress of a run to standard error; list remarks and failures at the end.
+
+    Parameters
+    ----------
+    run
+        The run; its work is done here.
+    verb
+        What is done to a case, in the past tense.
+    notes
+        Says what is to be remarked of the result of one case.
 
     Returns
     -------
@@ -24,7 +46,8 @@ def follow(run: Run[Any], verb: str) -> int:
         Exit code: 0 if every case is done, 1 if some failed.
     """
     progress = Progress(run.total, resumed=run.resumed)
-    failures: list[Outcome[Any]] = []
+    failures: list[Outcome[Value]] = []
+    remarks: list[str] = []
     lively = sys.stderr.isatty()
     shown = time.monotonic()
     if run.resumed:
@@ -34,6 +57,8 @@ def follow(run: Run[Any], verb: str) -> int:
             progress.add(outcome)
             if outcome.status != "done":
                 failures.append(outcome)
+            elif notes is not None and outcome.value is not None:
+                remarks += [f"{outcome.key}: {note}" for note in notes(outcome.value)]
             now = time.monotonic()
             if lively:
                 typer.echo(f"\r\x1b[2K{_line(progress, verb)}", err=True, nl=False)
@@ -43,13 +68,14 @@ def follow(run: Run[Any], verb: str) -> int:
     if lively:
         typer.echo("\r\x1b[2K", err=True, nl=False)
     typer.echo(_line(progress, verb), err=True)
+    remark(sorted(remarks))
     for outcome in sorted(failures, key=lambda one: one.key):
         typer.echo(f"{outcome.status}: {_one_line(outcome)}", err=True)
     return 1 if failures else 0
 
 
-def _one_line(outcome: Outcome[Any]) -> str:
-    text = " ".join((outcome.error or "no message").split())
+def _one_line(outcome: Outcome[Value]) -> str:
+    text = in_options(" ".join((outcome.error or "no message").split()))
     return text if text.startswith(outcome.key) else f"{outcome.key}: {text}"
 
 
