@@ -105,6 +105,8 @@ class Body:
         self._scoliosis = PchipInterpolator([-300, -150, 0, 150, 300], [0, 0, bend, -bend, 0])
         self.dome_right_mm = float(np.clip(rng.normal(102, 7), 88, 116))
         self.dome_left_mm = self.dome_right_mm - float(np.clip(rng.normal(11, 3), 4, 18))
+        self.arch_mm = self.dome_left_mm + 122
+        """Height of the top of the aortic arch."""
         self._warp = float(rng.uniform(2.0, 3.5))
 
     @staticmethod

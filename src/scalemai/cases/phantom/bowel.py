@@ -74,7 +74,7 @@ def small_bowel_line(body: Body) -> F32:
     radius = float(np.clip(rng.normal(12.2, 0.9), 10.2, 14.0))
     t = np.linspace(0, 1, _NODES)
     # Start as a coil from the left upper to the right lower abdomen.
-    p = np.stack([-40 + 70 * t + 60 * np.sin(34 * t), 30 + 25 * np.cos(34 * t), -30 - 150 * t], 1)
+    p = np.stack([-40 + 70 * t + 60 * np.sin(34 * t), 30 + 25 * np.cos(34 * t), -22 - 185 * t], 1)
     p = (p + rng.normal(0, 9, p.shape)).astype(np.float32)
     balls = _obstacles(body)
     for turn in range(200):
@@ -83,7 +83,7 @@ def small_bowel_line(body: Body) -> F32:
         far = np.linalg.norm(away, axis=2) + 1e-6
         short = np.maximum(balls[None, :, 3] + np.float32(radius) + 1 - far, 0)
         p += (0.5 * (away / far[..., None] * short[..., None]).sum(1)).astype(np.float32)
-        p[:, 2] = np.clip(p[:, 2], -225, 12)
+        p[:, 2] = np.clip(p[:, 2], -232, 12)
         if turn % 4 == 3:
             p = body.inside(p, radius + 2)
         if turn < 120:

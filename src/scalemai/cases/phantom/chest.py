@@ -7,7 +7,8 @@ import numpy as np
 from scalemai.cases.phantom.body import Body
 from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max, smooth_min
 from scalemai.cases.phantom.labels import only
-from scalemai.cases.phantom.trees import grow_tree, spline
+from scalemai.cases.phantom.trees import beside, grow_tree, spline
+from scalemai.cases.phantom.vessels import aorta_line
 
 __all__ = ["paint_chest"]
 
@@ -62,7 +63,9 @@ class _Heart:
             _ball(a, b, c, (-38, 30, 8), (26, 27, 28)),
             8,
         )
-        return smooth_min(smooth_min(left, right, 8.0), atria, 8.0)
+        whole = smooth_min(smooth_min(left, right, 8.0), atria, 8.0)
+        # The heart rests on the diaphragm.
+        return smooth_max(whole, np.float32(2.5) - self.body.diaphragm(x, y, z), 5.0)
 
     def left_ventricle(self, x: F32, y: F32, z: F32) -> F32:
         return _ball(*self.axes(x, y, z), (6, -9, -7), (42, 20, 20))
@@ -94,6 +97,29 @@ def paint_chest(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     _paint_heart(canvas, heart, hu)
     _paint_lung_trees(canvas, body, heart, hu)
     _paint_crura(canvas, body, hu)
+    _paint_roots(canvas, body, heart, hu)
+
+
+def _paint_roots(canvas: Canvas, body: Body, heart: _Heart, hu: dict[str, float]) -> None:
+    """The great vessels above the heart: aortic arch, pulmonary trunk and upper vena cava."""
+    c = heart.centre
+    top, down = body.arch_mm, aorta_line(body)
+    venous, red = hu["right_heart_blood"], hu["arterial_blood"]
+    cava = [beside(c, 48, -18, 28), (26, 2, c[2] + 70), (24, 4, c[2] + 110), (20, 4, 290)]
+    trunk = [beside(c, 4, 22, 26), (-20, 22, c[2] + 52), (-22, 2, c[2] + 58)]
+    right = [(-18, 6, c[2] + 56), (4, -6, c[2] + 52), (30, -12, c[2] + 42)]
+    left = [(-22, 2, c[2] + 58), (-34, -12, c[2] + 52), (-44, -20, c[2] + 40)]
+    arch = [beside(c, 24, 2, 24), (12, 20, c[2] + 58), (10, 14, c[2] + 82),
+            (0, -6, top + 6), beside(down[0, :3], 8, 12, 5), down[1, :3], down[6, :3]]  # fmt: skip
+    for way, radius, blood, label in (
+        (cava, 9.5, venous, "superior_vena_cava"),
+        (trunk, 13.5, venous, "pulmonary_artery"),
+        (right, 10.0, venous, "pulmonary_artery"),
+        (left, 10.0, venous, "pulmonary_artery"),
+        (arch, 14.0, red, "aorta"),
+    ):
+        line = spline(way, 3.0)
+        canvas.paint_vessel(Tubes.along(line, radius), blood, label, ~only("heart"))
 
 
 def _paint_crura(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
@@ -133,7 +159,8 @@ def _paint_diaphragm_and_lungs(
         _, sy = body.spine(z)
         wide = np.interp(z, [60, 110, 160, 190, 260], [20, 24, 30, 34, 30]).astype(np.float32)
         wx, wy, _ = body.warped(x, y, z, 3.0, 50.0)
-        flat = np.abs(wx + 5) - wide * np.where(y > 20, 0.45, 1.0).astype(np.float32)
+        narrow = np.float32(1) - np.float32(0.28) * (1 + np.tanh((y - 26) / 14))
+        flat = np.abs(wx + 5) - wide * narrow
         behind = sy - np.float32(2) - wy
         core = smooth_max(flat, behind, 10.0)
         aorta = np.sqrt((wx + 20) ** 2 + (wy - sy - 4) ** 2) - np.float32(17)
@@ -141,11 +168,11 @@ def _paint_diaphragm_and_lungs(
 
     between = canvas.field(middle, box, 3.0)
     x, y, z = box.xyz
-    lung = hu["lung"] + np.float32(10) * body.texture(x, y, z, 14.0, 2)
+    lung = hu["lung"] + np.float32(7) * body.texture(x, y, z, 14.0, 2)
     # Gravity: the back of a lung is a little denser than the front.
     lung += (-np.float32(0.35) * y).astype(np.float32)
-    fissure = np.abs(0.55 * (y + 18) + (z - 150) + 6 * body.noise(x, y, z, 80.0))
-    lung += np.float32(170) * np.exp(-((fissure / np.float32(0.9)) ** 2))
+    fissure = np.abs(0.55 * (y + 18) + (z - 150) + 2.5 * body.noise(x, y, z, 130.0))
+    lung += np.float32(120) * np.exp(-((fissure / np.float32(0.9)) ** 2))
     for side, name in ((-1.0, "left"), (1.0, "right")):
         half = -side * x
         d = smooth_max(smooth_max(wall, -between, 6.0), np.float32(2.2) - above, 5.0)

@@ -25,6 +25,8 @@ _NAMES = (
     "lung_vessel_right",
     "airway",
     "heart",
+    "superior_vena_cava",
+    "pulmonary_artery",
     "esophagus",
     "liver",
     "intrahepatic_vessel",

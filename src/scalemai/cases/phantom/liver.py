@@ -43,8 +43,8 @@ class LiverShape:
         """The field of the liver without its vessels, negative inside."""
         body = self.body
         wx, wy, wz = body.warped(x, y, z, 4.0, 75.0)
-        wall = body.cavity(x, y, z) + np.float32(1.6)
-        roof = body.diaphragm(x, y, z) + np.float32(1.6)
+        wall = body.cavity(x, y, z) + np.float32(0.4)
+        roof = body.diaphragm(x, y, z) + np.float32(0.8)
         lobe = np.clip((wx - 20) / 60, 0, 1)
         bottom = np.interp(wx, _X, _BOTTOM).astype(np.float32) - lobe * np.float32(self.drop)
         bottom = bottom - (1 - lobe) * np.float32(0.3) * (wy - 30) + self.bulk
@@ -67,10 +67,12 @@ class LiverShape:
 
     def _fissures(self, x: F32, y: F32, z: F32) -> F32:
         """Round and venous ligaments and the porta: where fat runs into the liver."""
-        round_lig = np.abs(x - np.float32(self.falciform) - 0.12 * (y - 40)) - np.float32(2.2)
-        round_lig = np.maximum(np.maximum(round_lig, 26 - y), z - 26 - 0.35 * (y - 30))
-        venous = np.abs(y - 17 + 0.35 * (x - 5)) - np.float32(1.6)
-        venous = np.maximum(venous, np.maximum(np.abs(x + 8) - 27, np.abs(z - 44) - 24))
+        round_lig = np.abs(x - np.float32(self.falciform) - 0.12 * (y - 40)) - np.float32(
+            2.4
+        ) * np.clip((np.float32(45) - z) / 30, 0.1, 1)
+        round_lig = np.maximum(np.maximum(round_lig, 34 - y), z - 20 - 0.4 * (y - 34))
+        venous = np.abs(y - 17 + 0.35 * (x - 5)) - np.float32(1.3)
+        venous = np.maximum(venous, np.maximum(np.abs(x + 2) - 19, np.abs(z - 44) - 17))
         across = np.abs(x - 26) - np.float32(22)
         porta = np.sqrt(np.maximum(across, 0) ** 2 + (y - 6) ** 2 + (0.8 * (z - 18)) ** 2)
         out: F32 = smooth_min(

@@ -17,6 +17,11 @@ MURRAY_EXPONENT = 3.0
 """A parent's radius cubed is the sum of its children's (Murray 1926)."""
 
 
+ROOT_COST = 0.4
+"""Weight of the way from the root against the length of a new branch, as in minimum spanning trees
+that balance both; the author's estimate, to be refined."""
+
+
 def beside(point: NDArray[Any], right: float, front: float, up: float) -> NDArray[Any]:
     """The point that lies so many mm to the right, to the front and above another."""
     out: NDArray[Any] = point + np.array([right, front, up])
@@ -80,6 +85,9 @@ def grow_tree(
     store[: len(points)] = points
     for n in range(1, len(points)):
         heading[n] = store[n] - store[parent[n]]
+    way = np.zeros(len(store), np.float32)
+    for n in range(1, len(points)):
+        way[n] = way[parent[n]] + np.linalg.norm(heading[n])
     count = len(points)
     for target in targets:
         gap = target - store[:count]
@@ -87,8 +95,9 @@ def grow_tree(
         turn = (gap * heading[:count]).sum(1) / (
             far * (np.linalg.norm(heading[:count], axis=1) + 1e-6)
         )
-        # A branch that would have to turn back costs more than a longer way forwards.
-        at = int(np.argmin(far * (1.35 - 0.5 * turn)))
+        # Turning back costs more than a longer way forwards; and joining far from the root costs
+        # something, or branches would run round the organ instead of into it.
+        at = int(np.argmin(far * (1.35 - 0.5 * turn) + ROOT_COST * way[:count]))
         start, ahead = store[at].copy(), heading[at] / (np.linalg.norm(heading[at]) + 1e-6)
         steps = int(np.clip(np.ceil(far[at] / step_mm), 1, 59))
         bow = 0.3 * far[at] * ahead
@@ -99,6 +108,7 @@ def grow_tree(
             store[count] = p
             parent.append(at)
             heading[count] = p - store[at]
+            way[count] = way[at] + np.linalg.norm(heading[count])
             at = count
             count += 1
         tips.append(at)
@@ -108,7 +118,15 @@ def grow_tree(
         flow[parent[n]] += flow[n]
     power = np.log(trunk_radius_mm / tip_radius_mm) / np.log(max(flow[0], 2.0))
     power = max(power, 0.5 / MURRAY_EXPONENT)
-    radii = (tip_radius_mm * np.maximum(flow, 1) ** power).astype(np.float32)
+    radii = tip_radius_mm * np.maximum(flow, 1) ** power
+    # A branch is no wider than its way to the farthest tip calls for, or the last branches of a
+    # crowded twig would be as wide as the trunk.
+    ahead = np.zeros(count)
+    for n in range(count - 1, 0, -1):
+        step = float(np.linalg.norm(store[n] - store[parent[n]]))
+        ahead[parent[n]] = max(ahead[parent[n]], ahead[n] + step)
+    widest = tip_radius_mm + (trunk_radius_mm - tip_radius_mm) * ahead / max(ahead[0], 1e-6)
+    radii = np.minimum(radii, widest).astype(np.float32)
     child = np.arange(1, count)
     segments = np.stack([np.asarray(parent[1:]), child], 1).astype(np.int64)
     return Tubes(store[:count].copy(), radii, np.zeros(count, np.float32), segments)

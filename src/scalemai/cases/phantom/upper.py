@@ -33,8 +33,8 @@ def paint_spleen(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
             ((wx + 50) / 0.9) ** 2 + ((wy + 18) / 1.1) ** 2 + ((wz - 40) / 1.5) ** 2
         ) - np.float32(31)
         d = smooth_max(egg, -inner, 6.0)
-        d = smooth_max(d, body.diaphragm(x, y, z) + np.float32(1.6), 5.0)
-        return smooth_max(d, body.cavity(x, y, z) + np.float32(1.8), 5.0)
+        d = smooth_max(d, body.diaphragm(x, y, z) + np.float32(0.8), 5.0)
+        return smooth_max(d, body.cavity(x, y, z) + np.float32(0.6), 5.0)
 
     box = canvas.box((-175, -120, -35), (-40, 40, 125))
     if box is None:

@@ -11,7 +11,7 @@ from scalemai.cases.phantom.liver import HEPATIC_OUTLET_MM, PORTA_MM
 from scalemai.cases.phantom.trees import beside, grow_tree, spline
 from scalemai.cases.phantom.upper import SPLENIC_HILUM_MM, Kidney
 
-__all__ = ["CONFLUENCE_MM", "paint_great_vessels", "paint_splanchnic_vessels"]
+__all__ = ["CONFLUENCE_MM", "aorta_line", "paint_great_vessels", "paint_splanchnic_vessels"]
 
 CONFLUENCE_MM = np.array([14.0, 11.0, 0.0])
 """Where splenic and superior mesenteric veins form the portal vein."""
@@ -22,12 +22,14 @@ def aorta_line(body: Body) -> F32:
     rng = body.spec.stream("aorta")
     wide = float(np.clip(rng.normal(1.0, 0.07), 0.86, 1.2)) * (0.93 if body.female else 1.03)
     wide *= 1 + 0.0025 * (body.spec.age_years - 60)
-    z = np.array([300, 240, 190, 150, 110, 70, 35, 0, -35, -70, -108], float)
+    levels = np.array([190, 150, 110, 70, 35, 0, -35, -70, -108], float)
+    z = np.concatenate([[body.arch_mm], levels[levels < body.arch_mm - 15]])
     sx, sy = body.spine(z.astype(np.float32))
-    left = np.array([26, 26, 25, 23, 19, 14, 10, 8, 7, 6, 3], float)
-    ahead = np.array([4, 6, 8, 11, 16, 22, 27, 29, 29, 28, 27], float)
-    sway = rng.normal(0, 1.5, len(z)) * np.linspace(0, 1, len(z))
-    r = np.array([12.5, 12.5, 12.3, 12, 11.8, 11.4, 11, 10, 9, 8.6, 8.4]) * wide
+    profile = levels[::-1]
+    left = np.interp(z, profile, [3, 6, 7, 8, 10, 14, 19, 23, 25])
+    ahead = np.interp(z, profile, [27, 28, 29, 29, 27, 22, 16, 11, 8])
+    sway = rng.normal(0, 1.5, len(levels) + 1)[: len(z)] * np.linspace(0, 1, len(z))
+    r = np.interp(z, profile, [8.4, 8.6, 9, 10, 11, 11.4, 11.8, 12, 12.3]) * wide
     return spline(np.stack([sx - left + sway, sy + ahead, z, r], 1), 4.0)
 
 
