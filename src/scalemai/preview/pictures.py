@@ -69,8 +69,9 @@ def preview_case(
     source
         A case, or its CT.
     masks
-        On the CT's grid. The connected parts of a lesion mask are lesions of their own; a mask of
-        any other structure is shown as one. Without masks a case shows its lesions.
+        On the CT's grid. The connected parts of a lesion mask are lesions of their own; other
+        structures are outlined beside them, or shown if there is no lesion. Without masks a case
+        shows its lesions.
     case_id
         For the caption; of a case, its own.
     host

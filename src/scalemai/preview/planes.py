@@ -91,8 +91,8 @@ def plane_hu(
     pixels
         Pixels per side.
     smooth
-        Fit a cubic spline rather than a linear one: for small fields, where voxels are larger
-        than pixels.
+        Fit a cubic spline that does not overshoot, rather than a linear one: for small fields,
+        where voxels are larger than pixels.
     """
     finest_mm = min(volume.grid.spacing_mm)
     samples = int(np.clip(np.ceil(plane.side_mm / pixels / finest_mm), 1, _MOST_SAMPLES))
@@ -105,12 +105,12 @@ def plane_hu(
 def mask_outline(mask: Mask, plane: Plane, pixels: int) -> list[NDArray[np.float64]]:
     """Where a plane cuts the surface of a mask: lines of (right, down) in pixels, shape (n, 2).
 
-    Marching squares at one half of the linearly interpolated mask.
+    Marching squares at one half of the linearly interpolated mask; a line that leaves the
+    picture ends at its edge.
     """
     inside = np.nan_to_num(_sample(mask.array, mask.grid, plane, pixels, 1))
-    lines = contour_generator(z=np.pad(inside, 1)).lines(0.5)
-    # Pixel centres lie at one half, and the padding has added one.
-    return [np.asarray(line, np.float64) - 0.5 for line in lines]
+    lines = contour_generator(z=inside).lines(0.5)
+    return [np.asarray(line, np.float64) + 0.5 for line in lines]  # pixel 0 is centred at 0.5
 
 
 def _sample(
@@ -128,11 +128,28 @@ def _sample(
     region = grid.clip(index.min(axis=0) - margin, index.max(axis=0) + margin)
     assert region is not None, "clipped indices lie on the grid"
     part = array[region]
-    if order > 1:
-        part = part.astype(np.float32)
-        order = order if np.isfinite(part).all() else 1
-    start = [s.start for s in region]
-    out[inside] = ndimage.map_coordinates(
-        part, (index - start).T, output=np.float32, order=order, mode="nearest"
-    )
+    place = (index - [s.start for s in region]).T
+    if order > 1 and np.isfinite(part).all():
+        out[inside] = _spline(part.astype(np.float32), place, order)
+    else:
+        out[inside] = ndimage.map_coordinates(
+            part, place, output=np.float32, order=1, mode="nearest"
+        )
     return out
+
+
+def _spline(
+    part: NDArray[np.float32], place: NDArray[np.float64], order: int
+) -> NDArray[np.float32]:
+    """A spline that stays within the voxels around a point.
+
+    Unlimited, it draws a bright seam along every sharp border, which would be taken for a rim of
+    the lesion.
+    """
+    curve = ndimage.map_coordinates(part, place, order=order, mode="nearest")
+    low, high = (
+        ndimage.map_coordinates(extreme(part, size=3), place, order=0, mode="nearest")
+        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    limited: NDArray[np.float32] = np.clip(curve, low, high)
+    return limited

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scalemai.anatomy import structure
 from scalemai.errors import UnknownNameError
+from scalemai.geometry import Region
 from scalemai.measure import bounding_box, longest_axial_diameter_mm
 from scalemai.preview.planes import Plane, mask_outline, plane_hu
 from scalemai.preview.windows import WINDOWS, Window, window_for
@@ -31,7 +32,8 @@ _BODY_ABOVE_HU = -300.0
 _SCOUT = 128  # pixels of the picture in which the body is looked for
 _AROUND_BODY = 1.06
 _LEAST_CLOSE_UP_MM = 45.0
-_CLOSE_UP_PER_LESION = 2.5
+_AROUND_LESION = 1.5  # of its extent
+_MOST_AROUND_MM = 60.0
 
 Lines = list[NDArray[np.float64]]
 
@@ -65,7 +67,7 @@ class Shown:
     masks
         Everything to outline.
     lesions
-        What gets a row of its own, largest first, each on its own box.
+        What may have a row of its own (see :func:`lesions_of`).
     case_id
         For the caption.
     window
@@ -81,8 +83,15 @@ class Shown:
 
 
 def lesions_of(masks: Sequence[Mask]) -> list[Mask]:
-    """Connected parts of lesion masks, and other masks whole, each on its box; largest first."""
-    return sorted(_parts(masks), key=lambda part: -part.volume_ml)
+    """The connected parts of lesion masks, each on its own box, largest first.
+
+    Without any, the masks of other structures, whole.
+    """
+    found = [part for mask in masks if _is_lesion(mask.name) for part in _parts(mask)]
+    if not found:
+        boxes = [(mask, bounding_box(mask.array)) for mask in masks]
+        found = [_cut(mask, box) for mask, box in boxes if box is not None]
+    return sorted(found, key=lambda part: -part.volume_ml)
 
 
 def make_row(shown: Shown, lesion: Mask | None) -> Row:
@@ -90,7 +99,7 @@ def make_row(shown: Shown, lesion: Mask | None) -> Row:
     volume = shown.volume
     at_mm = _middle_mm(lesion) if lesion is not None else _centre_mm(volume)
     planes = _overview(volume, at_mm)
-    close = Plane("axial", at_mm, min(_close_up_mm(lesion), planes[0].side_mm))
+    close = _close_up(lesion, at_mm, planes[0])
     panels = [
         Panel(
             plane_hu(volume, plane, PANEL),
@@ -111,18 +120,18 @@ def make_row(shown: Shown, lesion: Mask | None) -> Row:
     return Row(_words(shown, lesion, window), panels, WINDOWS[window])
 
 
-def _parts(masks: Sequence[Mask]) -> Iterator[Mask]:
-    for mask in masks:
-        box = bounding_box(mask.array)
-        if box is None:
-            continue
-        part, grid = mask.array[box], mask.grid.crop(box)
-        if not _is_lesion(mask.name):
-            yield Mask(part, grid, mask.name)
-            continue
-        labels = cc3d.connected_components(np.asfortranarray(part), connectivity=26)
-        for number, inner in enumerate(cc3d.statistics(labels)["bounding_boxes"][1:], start=1):
-            yield Mask(labels[inner] == number, grid.crop(inner), mask.name)
+def _parts(mask: Mask) -> Iterator[Mask]:
+    box = bounding_box(mask.array)
+    if box is None:
+        return
+    whole = _cut(mask, box)
+    labels = cc3d.connected_components(np.asfortranarray(whole.array), connectivity=26)
+    for number, inner in enumerate(cc3d.statistics(labels)["bounding_boxes"][1:], start=1):
+        yield Mask(labels[inner] == number, whole.grid.crop(inner), mask.name)
+
+
+def _cut(mask: Mask, box: Region) -> Mask:
+    return Mask(mask.array[box], mask.grid.crop(box), mask.name)
 
 
 def _is_lesion(name: str) -> bool:
@@ -145,11 +154,16 @@ def _centre_mm(volume: Volume) -> tuple[float, float, float]:
     return float(x), float(y), float(z)
 
 
-def _close_up_mm(lesion: Mask | None) -> float:
+def _close_up(lesion: Mask | None, at_mm: tuple[float, float, float], overview: Plane) -> Plane:
+    """The axial plane of the overview, nearer: all of the lesion and what is around it."""
     if lesion is None:
-        return 4 * _LEAST_CLOSE_UP_MM
-    width, depth, _ = np.ptp(lesion.grid.corners_mm, axis=0)
-    return max(_CLOSE_UP_PER_LESION * float(max(width, depth)), _LEAST_CLOSE_UP_MM)
+        return Plane("axial", at_mm, overview.side_mm / 2)
+    corners = lesion.grid.corners_mm
+    width, depth, _ = np.ptp(corners, axis=0)
+    x, y, _ = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    extent = float(max(width, depth))
+    side = max(extent + min(_AROUND_LESION * extent, _MOST_AROUND_MM), _LEAST_CLOSE_UP_MM)
+    return Plane("axial", (float(x), float(y), at_mm[2]), min(side, overview.side_mm))
 
 
 def _overview(volume: Volume, at_mm: tuple[float, float, float]) -> list[Plane]:
@@ -203,7 +217,8 @@ def _words(shown: Shown, lesion: Mask | None, window: str) -> list[tuple[Tone, s
     if _is_lesion(lesion.name):
         diameter = longest_axial_diameter_mm(lesion.array, lesion.grid)
         words.append((PLAIN, f"{diameter:.1f} mm longest axial diameter"))
-    words.append((PLAIN, f"{lesion.volume_ml:.3g} ml"))
+    volume = lesion.volume_ml
+    words.append((PLAIN, f"{volume:,.0f} ml" if volume >= 100 else f"{volume:.3g} ml"))
     if len(shown.lesions) > 1:
         rank = next(n for n, one in enumerate(shown.lesions, 1) if one is lesion)
         words.append((QUIET, f"{rank} of {len(shown.lesions)}"))

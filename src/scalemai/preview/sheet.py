@@ -29,9 +29,10 @@ _CAPTION = 30
 _INSET = 10  # of letters, from the edge of their square
 _GROUND = "#0b0d10"
 _OUTSIDE = np.array([17, 20, 24]) / 255  # where there is no volume
-_COLORS: dict[Tone, str] = {0: "#ffb454", 1: "#e3e7ec", 2: "#828d99", 3: "#4fa8b5"}
+_COLORS: dict[Tone, str] = {0: "#ffb13d", 1: "#e3e7ec", 2: "#828d99", 3: "#4fa8b5"}
 _LESION, _PLAIN, _QUIET, _OTHER = range(4)
 _HALO = "#000000b0"
+_FAINT_HALO = "#00000060"
 _SCALE_BARS_MM = (100, 50, 20, 10, 5)
 _FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
 
@@ -49,8 +50,9 @@ def draw(rows: Sequence[Row]) -> NDArray[np.uint8]:
         for column, panel in enumerate(row.panels):
             left = _MARGIN + column * (PANEL + _GAP)
             _draw_panel(figure, panel, row.window, left, top - _CAPTION)
-    canvas.draw()
-    picture: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves its Agg canvas untyped
+    rgba = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # as above
+    picture: NDArray[np.uint8] = rgba[..., :3].copy()
     return picture
 
 
@@ -85,7 +87,7 @@ def _draw_letters(figure: Figure, panel: Panel, left: int, top: int) -> None:
         (at_right, right, top - middle),
         (at_top, left + middle, top - _INSET),
     ):
-        _text(figure, letter, x, y, 7.5, _QUIET, ha="center", halo=True)
+        _text(figure, letter, x, y, 7.5, _PLAIN, ha="center", halo=True)
     _text(figure, panel.label, left + _INSET, bottom, 7.5, _PLAIN, halo=True)
     side = panel.plane.side_mm
     length_mm = next((mm for mm in _SCALE_BARS_MM if mm <= side / 3), _SCALE_BARS_MM[-1])
@@ -106,11 +108,12 @@ def _draw_lines(
     figure: Figure, lines: list[NDArray[np.float64]], tone: Tone, pixels: float
 ) -> None:
     points = pixels * 72 / _DPI
-    figure.add_artist(
-        LineCollection(
-            lines, colors=_COLORS[tone], linewidths=points, transform=IdentityTransform()
-        )
+    drawn = LineCollection(
+        lines, colors=_COLORS[tone], linewidths=points, transform=IdentityTransform()
     )
+    if tone == _LESION:  # to be seen on white too
+        drawn.set_path_effects([withStroke(linewidth=2.5 * points, foreground=_FAINT_HALO)])
+    figure.add_artist(drawn)
 
 
 def _text(
