@@ -235,8 +235,9 @@ class Case:
         alone = {parts[0]: self.sources[parts[0]] for parts in wanted.values() if len(parts) == 1}
         for source in alone.values():
             self._refuse_moved(source.path)
-        for name, mask in each_source(alone, grid, self.ct, self._known_values()):
-            yield replace(mask, name=_canonical_or_none(name) or name)
+        masks = each_source(alone, grid, self.ct, self._known_values())
+        # No name is bound to a mask here: it would live on while the next one is read.
+        yield from (replace(one, name=_canonical_or_none(name) or name) for name, one in masks)
         for name, parts in wanted.items():
             if len(parts) > 1:
                 read = self._read_parts(parts, grid)

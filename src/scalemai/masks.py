@@ -90,17 +90,19 @@ def each_source(
         if source.values:
             by_path.setdefault(source.path, []).append(name)
         else:
-            mask = read_mask(source.path, name)
-            array = _turned(mask.array, mask.grid, grid, source.path, ct)
-            yield name, Mask(array, grid, name, source.path)
+            yield name, _read_alone(source.path, name, grid, ct)
     for path, names in by_path.items():
         labels, found = read_labels(path)
         labels = _turned(labels, found, grid, path, ct)
         if path in known_values:
             _refuse_unknown_values(labels, *known_values[path], path)
         for name in names:
-            inside = _is_any_of(labels, sources[name].values)
-            yield name, Mask(inside, grid, name, path)
+            yield name, Mask(_is_any_of(labels, sources[name].values), grid, name, path)
+
+
+def _read_alone(path: Path, name: str, grid: Grid, ct: Path) -> Mask:
+    mask = read_mask(path, name)
+    return Mask(_turned(mask.array, mask.grid, grid, path, ct), grid, name, path)
 
 
 def _is_any_of(labels: NDArray[Any], values: Iterable[int]) -> NDArray[np.bool_]:

@@ -125,7 +125,9 @@ def read_mask(path: Path, name: str = "") -> Mask:
     header, stored = _read(path)
     slope, intercept = scaling_of(header, path)
     if stored.dtype.kind in "iu" and (slope, intercept) == (1.0, 0.0):
-        inside = stored > 0
+        # A byte a voxel: the answer fits where the question was, and memory is the file's.
+        out = stored.view(np.bool_) if stored.itemsize == 1 else None
+        inside = np.greater(stored, 0, out=out)
     else:
         with np.errstate(all="ignore"):  # overflow is inside, NaN is outside
             inside = stored * slope + intercept > 0.5
@@ -150,7 +152,7 @@ def write_volume(path: Path, volume: Volume) -> None:
 
 def write_mask(path: Path, mask: Mask, like: Volume | None = None) -> None:
     """Write a mask as uint8 0/1; ``like`` lends its header so that the two overlay exactly."""
-    write_labels(path, mask.array.astype(np.uint8), mask.grid, like)
+    write_labels(path, mask.array.view(np.uint8), mask.grid, like)
 
 
 def write_labels(path: Path, labels: NDArray[Any], grid: Grid, like: Volume | None = None) -> None:

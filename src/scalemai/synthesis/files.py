@@ -104,11 +104,11 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     boxes: dict[str, StructureBox] = {}
     for mask in case.each_mask([*required, *helpful], on=volume.grid):
         box = crop_mask(mask)
-        if box is None:
-            continue
-        if mask.name in required:
-            check_mask_on_ct(mask, volume, mask.name)
-        boxes[mask.name] = box
+        if box is not None:
+            if mask.name in required:
+                check_mask_on_ct(mask, volume, mask.name)
+            boxes[mask.name] = box
+        del mask  # or it would live on while the next one is read
     present = tuple(name for name in required if name in boxes)
     if not present:
         case.mask(required[0], on=volume.grid)  # raises: the mask is empty
