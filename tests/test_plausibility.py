@@ -26,10 +26,21 @@ ODD_REFUSED = {
     "ok_liver": "8-bit",
     "mask_float_soft": "normalised",
 }
-ODD_ACCEPTED = (
-    "ok_int16 pad_minus2048 slope_inter lps pir oblique17 sheared_gantry nifti2 not_gzip "
-    "one_slice anisotropic_thick no_affine_codes 4d_single"
-).split()
+ODD_ACCEPTED = [
+    "ok_int16",
+    "pad_minus2048",
+    "slope_inter",
+    "lps",
+    "pir",
+    "oblique17",
+    "sheared_gantry",
+    "nifti2",
+    "not_gzip",
+    "one_slice",
+    "anisotropic_thick",
+    "no_affine_codes",
+    "4d_single",
+]
 
 
 def body(padding: int = -1000) -> Volume:
