@@ -61,7 +61,8 @@ def atomic_folder(final: Path) -> Iterator[Path]:
         with _as_output_error(final):
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            yield temporary
+            with _under_final_name(temporary, final):
+                yield temporary
             _sync(temporary)
             if final.is_dir():
                 final.replace(retired)
@@ -98,6 +99,17 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _under_final_name(temporary: Path, final: Path) -> Iterator[None]:
+    """Let errors name the file that the user would have got, not one that is gone by then."""
+    try:
+        yield
+    except ScaleMAIError as error:
+        if error.where is not None:
+            error.where = error.where.replace(str(temporary), str(final))
+        raise
 
 
 @contextmanager
