@@ -140,3 +140,17 @@ def test_dicom_without_suffix_is_recognized(shared_data: Path, tmp_path: Path) -
     with zipfile.ZipFile(shared_data / "odd/dicom_16x16_nosuffix_monai.zip") as packed:
         packed.extractall(tmp_path / "head")
     assert open_cases(tmp_path / "head").layout == "dicom"
+
+
+def test_a_class_map_without_a_label_map_is_refused(plant) -> None:
+    plant.case("a", "liver")
+    with pytest.raises(ConfigError, match="there is no label map; give the label map with labels="):
+        open_cases(plant.root, class_map="lits")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
+def test_a_name_that_is_no_text_is_refused(plant, name: bytes) -> None:
+    plant.case("a", "liver")
+    os.mkdir(os.path.join(os.fsencode(plant.root), name))  # noqa: PTH102, PTH118  # pathlib has no bytes
+    with pytest.raises(UnreadableFileError, match="whose name is not plain text"):
+        open_cases(plant.root)

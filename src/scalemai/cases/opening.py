@@ -102,6 +102,9 @@ def open_cases(
     if not scan.entries:
         raise ConfigError(f"no case was found (layout {found})", where=path, fix="check the folder")
     refuse_unexplained(scan, path)
+    if values is not None and not any(entry.labels for entry in scan.entries):
+        what = "class_map= is given, but there is no label map"
+        raise ConfigError(what, where=path, fix="give the label map with labels=, or leave it out")
     rows = to_table(scan.entries)
     return Dataset(path, rows, layout=found, hu_offset=hu_offset, notes=scan.notes)
 

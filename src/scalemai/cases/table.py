@@ -72,7 +72,7 @@ def to_table(entries: Sequence[CaseEntry]) -> pl.DataFrame:
     }
     table = pl.DataFrame(columns, schema=FILES)
     keys = list(dict.fromkeys(key for entry in entries for key in entry.metadata))
-    reserved = {*FILES, *HEADER}
+    reserved = {*FILES, *HEADER, "layout"}
     extra = [
         pl.Series(
             f"stated_{key}" if key in reserved else key,

@@ -164,15 +164,28 @@ def names_in(folder: Path) -> frozenset[str]:
     Raises
     ------
     UnreadableFileError
-        If the folder may not be read.
+        If the folder may not be read, or a name in it is not UTF-8 or holds a line break.
     """
     try:
-        return frozenset(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208  # half the time of iterdir
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208  # half the time of iterdir
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except PermissionError as error:
         fix = "ask for read permission"
         raise UnreadableFileError("may not be read", where=folder, fix=fix) from error
+    if not _is_text("/".join(names)):
+        bad = next(name for name in names if not _is_text(name))
+        what = f"holds a file whose name is not plain text: {bad!r}"
+        raise UnreadableFileError(what, where=folder, fix="rename it")
+    return frozenset(names)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\n" not in name
 
 
 def _scan(
