@@ -134,7 +134,7 @@ def synthesize(
         run = synthesize_cases(chosen, out, request, ledger=ledger, workers=processes)
         code = follow(run, "synthesized", notes=read_notes)
     if montage:
-        from scalemai.cli.options import montage_of
+        from scalemai.cli.pictures import montage_of
 
         typer.echo(montage_of(out))
     raise typer.Exit(code)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from scalemai.errors import ConfigError
 
 if TYPE_CHECKING:
-    from scalemai.case import Case
     from scalemai.cases import Dataset
     from scalemai.synthesis.files import Request
 
@@ -19,7 +18,6 @@ __all__ = [
     "open_dataset",
     "parse_shard",
     "phantom_hosts",
-    "preview_of",
     "write_phantom_cases",
 ]
 
@@ -134,7 +132,8 @@ def write_phantom_cases(
     spacing: str | None = None,
 ) -> int:
     """Generate phantoms on the engine, with progress; return the exit code."""
-    from scalemai.cases.phantom import write_phantom_cases as start
+    from scalemai.cases.phantom.batch import open_phantom_ledger
+    from scalemai.cases.phantom.batch import write_phantom_cases as start
     from scalemai.cli.report import follow
 
     overrides: dict[str, object] = {}
@@ -146,22 +145,9 @@ def write_phantom_cases(
         overrides["phase"] = canonical_phase(phase)
     if spacing is not None:
         overrides["spacing_mm"] = _three(spacing, "--spacing")
-    with start(out, n, seed=seed, workers=workers, overrides=overrides) as run:
+    with open_phantom_ledger(out, seed, overrides) as ledger:
+        run = start(out, n, seed=seed, ledger=ledger, workers=workers, overrides=overrides)
         return follow(run, "generated")
-
-
-def preview_of(case: Case, target: Path, structures: str | None, window: str | None) -> Path:
-    """Write the picture of one case."""
-    from scalemai.preview import write_preview
-
-    volume = case.volume()
-    if structures is not None:
-        names = [name.strip() for name in structures.split(",") if name.strip()]
-        masks = case.masks(names, on=volume.grid)
-    else:
-        masks = case.masks(case.lesions, on=volume.grid, if_missing="omit")
-    write_preview(target, volume, list(masks.values()), case_id=case.id, window=window)
-    return target
 
 
 def _three(text: str, where: str) -> tuple[float, float, float]:

@@ -1,0 +1,77 @@
+"""Many phantoms: a resumable run of :func:`write_phantom_case` on the local engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scalemai._version import __version__
+from scalemai.cases.phantom.generate import write_phantom_case
+from scalemai.cases.phantom.spec import sample_spec
+from scalemai.engine import Ledger, Run
+from scalemai.engine import map as map_cases
+
+__all__ = ["open_phantom_ledger", "write_phantom_cases"]
+
+
+def open_phantom_ledger(out: Path, seed: int, overrides: Mapping[str, Any]) -> Ledger:
+    """Lock the output folder for phantoms of one seed and kind.
+
+    Raises
+    ------
+    LockedError
+        If another run is writing to the folder.
+    ConfigError
+        If the folder holds phantoms of another seed or kind, or an override is impossible.
+    OutputError
+        If the folder cannot be made or written.
+    """
+    sample_spec(seed, **overrides)  # refuse a wrong request before any folder is made
+    fields = {
+        "verb": "phantom",
+        "version": __version__,
+        "seed": str(seed),
+        "overrides": json.dumps(dict(overrides), sort_keys=True),
+    }
+    return Ledger(out / "ledger.jsonl", fingerprint=fields)
+
+
+def write_phantom_cases(
+    out: Path,
+    n: int,
+    *,
+    seed: int,
+    ledger: Ledger,
+    workers: int = 1,
+    overrides: Mapping[str, Any] | None = None,
+) -> Run[Path]:
+    """Generate phantoms number 0 to ``n - 1`` of a seed; a larger ``n`` later adds to them.
+
+    Parameters
+    ----------
+    out
+        Folder of the cases.
+    n
+        Number of phantoms.
+    seed
+        With its number, the seed of each phantom.
+    ledger
+        From :func:`open_phantom_ledger`.
+    workers
+        Number of processes; the voxels do not depend on it.
+    overrides
+        Fields of :class:`PhantomSpec` that are not drawn, and ``preset``.
+    """
+    return map_cases(
+        partial(_write, out=out, seed=seed, overrides=dict(overrides or {})),
+        range(n),
+        workers=workers,
+        ledger=ledger,
+    )
+
+
+def _write(index: int, *, out: Path, seed: int, overrides: Mapping[str, Any]) -> Path:
+    return write_phantom_case(out, index, seed, **overrides)
