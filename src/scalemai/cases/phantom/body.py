@@ -140,7 +140,7 @@ class Body:
         return smooth_max(d, -smooth_min(ridge, block, 12.0), 8.0)
 
     def ribcage(self, x: F32, y: F32, z: F32) -> F32:
-        """The inner wall without the spine, unwarped copy used to lay ribs on."""
+        """The inner wall as if the spine did not stand into it; ribs lie on this surface."""
         wx, wy, _ = self.warped(x, y, z, self._warp, 160.0)
         return self._cavity(wx, wy, z)
 

@@ -116,10 +116,6 @@ class Tubes:
     def length_mm(self) -> float:
         return float(self.where[-1])
 
-    def thinner(self, by_mm: float) -> Tubes:
-        """The lumen of a tube with a wall of ``by_mm``."""
-        return Tubes(self.points, np.maximum(self.radii - by_mm, 0.05), self.where, self.segments)
-
 
 @dataclass(frozen=True)
 class TubeField:

@@ -11,11 +11,18 @@ from scalemai.cases.phantom.canvas import F32, Box, Canvas, Tubes
 from scalemai.cases.phantom.labels import only
 from scalemai.cases.phantom.trees import spline
 
-__all__ = ["HOLLOW_FREE", "colon_line", "paint_colon", "paint_stomach_and_duodenum", "stomach_line"]
+__all__ = [
+    "Lumen",
+    "colon_line",
+    "paint_colon",
+    "paint_hollow",
+    "paint_stomach_and_duodenum",
+    "stomach_line",
+]
 
 HOLLOW_FREE = only(
     *("visceral_fat", "mediastinal_fat", "mesenteric_vessel", "diaphragm", "ureter", "esophagus"),
-    *("stomach", "duodenum", "intestine", "colon", "rectum"),
+    *("stomach", "duodenum", "intestine", "colon"),
     *("liver", "intrahepatic_vessel", "gall_bladder"),
 )
 """Tissues that a bowel loop may push aside."""

@@ -53,7 +53,6 @@ _NAMES = (
     "duodenum",
     "intestine",
     "colon",
-    "rectum",
     "bladder",
     "prostate",
     "uterus",
@@ -115,7 +114,6 @@ _MERGED: dict[str, tuple[str, ...]] = {
     "common_bile_duct": ("common_bile_duct", "bile_duct_in_head"),
     "lung_left": ("lung_left", "lung_vessel_left"),
     "lung_right": ("lung_right", "lung_vessel_right"),
-    "colon": ("colon", "rectum"),
 }
 _INTERNAL = {
     "outside",
@@ -138,7 +136,6 @@ _INTERNAL = {
     "duct_in_body",
     "duct_in_tail",
     "bile_duct_in_head",
-    "rectum",
     "splenic_artery",
     "hepatic_artery",
     "mesenteric_vessel",

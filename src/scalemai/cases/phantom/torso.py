@@ -103,8 +103,8 @@ def _paint_table(canvas: Canvas, body: Body) -> None:
     top = np.float32(min(back) - 12) + x * x / np.float32(2400)
     d = np.abs(y - top + 9) - np.float32(9)
     d = np.maximum(d, np.abs(x) - np.float32(225)) + np.zeros(box.shape, np.float32)
-    canvas.paint(box, d, 90.0, "outside")
-    canvas.paint(box, d + np.float32(1.2), -930.0, "outside")
+    canvas.paint(box, d, 400.0, "outside")
+    canvas.paint(box, d + np.float32(1.5), -930.0, "outside")
 
 
 def paint_deep_muscles(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
