@@ -44,7 +44,10 @@ def odd_affines(header: Any, grid: Grid) -> Iterator[str]:
     if sform is None:
         return
     pixdim = np.asarray(header["pixdim"][1:4], float)
-    if np.abs(pixdim / grid.spacing_mm - 1).max() > _SPACING_DISAGREEMENT and not grid.shear_deg:
+    if (
+        np.abs(pixdim / grid.spacing_mm - 1).max() > _SPACING_DISAGREEMENT
+        and grid.shear_deg < _TILT_DEG
+    ):
         both = (" x ".join(f"{s:.3g}" for s in step) for step in (pixdim, grid.spacing_mm))
         yield "pixdim says {} mm and the sform {} mm; the sform is used".format(*both)
     apart = 0.0 if qform is None else grid.difference_mm(Grid(grid.shape, qform))
