@@ -22,7 +22,7 @@ __all__ = ["VISIBILITY_HU", "change_hu"]
 VISIBILITY_HU = 2.0
 """Every labelled voxel differs from the input by at least this: no label without a change."""
 
-_LEVELLING = 0.85  # share of an overgrown vessel's or fat's excess that is removed
+_LEVELLING = 0.9  # share of the excess that is removed; a trace of what was there remains
 
 
 def change_hu(
@@ -102,12 +102,9 @@ def _paint(
                                 total += hu[a, b, c]
                                 count += 1
                 excess = total / count - mean
-                if excess > threshold:
-                    excess -= threshold
-                elif excess < -threshold:
-                    excess += threshold
-                else:
-                    excess = 0.0
+                # None of the noise and all of a vessel, a cleft or another layer of the organ.
+                out = min(max(abs(excess) / threshold - 1.0, 0.0), 1.0)
+                excess *= out * out * (3.0 - 2.0 * out)
                 aim = contrast
                 if texture > 0.0 or rim < np.inf:
                     u = from_voxel[0, 0] * x + from_voxel[0, 1] * y + from_voxel[0, 2] * z

@@ -95,12 +95,12 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
     frame = _frame(recipe)
     # The front is followed past the border as far as the border fades and may have to move.
     tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.5 * float(spacing.min())
-    noise = around.parenchyma.noise_hu
+    usual = around.parenchyma
     tissue = np.array(
         [
-            around.parenchyma.mean_hu,
-            max(25.0, 2.0 * noise),
-            max(35.0, 2.5 * noise),
+            usual.mean_hu,
+            max(25.0, 2.0 * usual.noise_hu, usual.high_hu - usual.mean_hu),
+            max(35.0, 2.5 * usual.noise_hu, usual.mean_hu - usual.low_hu),
             _GAS_HU,
             _SLOW_VESSEL,
             _SLOW_FAT,
