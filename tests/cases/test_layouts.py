@@ -218,3 +218,14 @@ def write_xlsx(path: Path, rows: list[list[str]]) -> None:
     with zipfile.ZipFile(path, "w") as packed:
         for name, text in parts.items():
             packed.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
+
+
+def test_metadata_beside_the_ct_is_read(plant) -> None:
+    plant.case("a", "liver")
+    plant.case("b", "liver")
+    text = '{"phase": "Venous", "sex": "male", "age": 61, "spec": {"x": 1}, "empty": null}'
+    (plant.root / "a" / "metadata.json").write_text(text)
+    (plant.root / "b" / "metadata.json").write_text(text[:20])
+    a, b = open_cases(plant.root)
+    assert a.metadata == {"layout": "folders", "phase": "portal_venous", "sex": "M", "age": 61.0}
+    assert "metadata.json cannot be read" in b.metadata["metadata_problem"]

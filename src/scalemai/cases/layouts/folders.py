@@ -5,6 +5,7 @@
     CASE/ct.nii.gz                     the CT
     CASE/segmentations/NAME.nii.gz     one mask per structure,
     CASE/combined_labels.nii.gz        or one label map (also labels.nii.gz)
+    CASE/metadata.json                 phase, sex, age, ... where known
 
 PanTS keeps CT and masks in two trees (``ImageTr/CASE/ct.nii.gz``,
 ``LabelTr/CASE/segmentations``), and so does AbdomenAtlas 3.0 (``image_only``, ``mask_only``).
@@ -20,7 +21,7 @@ from typing import Any
 
 from scalemai.case import Presence
 from scalemai.cases.entry import CaseEntry, LabelValues, Scan
-from scalemai.cases.layouts.tables import read_metadata
+from scalemai.cases.layouts.tables import read_case_metadata, read_metadata
 from scalemai.cases.paths import nifti_stem
 from scalemai.errors import UnreadableFileError
 
@@ -28,6 +29,7 @@ __all__ = [
     "CT_NAMES",
     "LABEL_MAP_NAMES",
     "MASK_FOLDER",
+    "METADATA_NAME",
     "case_folder",
     "is_abdomenatlas",
     "is_case_folder",
@@ -44,6 +46,7 @@ __all__ = [
 
 CT_NAMES = ("ct.nii.gz", "ct.nii")
 MASK_FOLDER = "segmentations"
+METADATA_NAME = "metadata.json"
 LABEL_MAP_NAMES = ("combined_labels.nii.gz", "labels.nii.gz", "labels.nii")
 
 _PANTS_ID = re.compile(r"PanTS_\d+")
@@ -146,7 +149,10 @@ def case_folder(
     ct = next((name for name in CT_NAMES if name in names), None)
     if ct is None:
         return None
-    entry = CaseEntry(id=images.rpartition("/")[2], ct=f"{images}/{ct}")
+    metadata = {}
+    if METADATA_NAME in names:
+        metadata = read_case_metadata(root / images / METADATA_NAME)
+    entry = CaseEntry(id=images.rpartition("/")[2], ct=f"{images}/{ct}", metadata=metadata)
     beside = names if masks == images else names_in(root / masks)
     label_map = next((name for name in LABEL_MAP_NAMES if name in beside), None)
     folder = f"{masks}/{MASK_FOLDER}"
@@ -204,7 +210,7 @@ def _scan(
             entry = case_folder(root, images, masks, labels)
             if entry is not None:
                 split = {"split": tree.split} if tree.split else {}
-                metadata = {**rows.get(name, {}), **split}
+                metadata = {**entry.metadata, **rows.get(name, {}), **split}
                 scan.entries.append(replace(entry, metadata=metadata))
             elif why := _left_out(root / images, root / masks):
                 scan.notes.append(why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import polars as pl
 from scalemai.anatomy import canonical_phase
 from scalemai.errors import ConfigError, MissingExtraError, UnknownNameError, UnreadableFileError
 
-__all__ = ["read_metadata"]
+__all__ = ["read_case_metadata", "read_metadata"]
 
 # Publishers' columns (squeezed to lower-case words) and what they are called here.
 _COLUMNS = {
@@ -65,6 +66,21 @@ def read_metadata(path: Path, id_columns: Sequence[str]) -> dict[str, dict[str, 
         if case_id:
             rows[case_id] = _plain(row)
     return rows
+
+
+def read_case_metadata(path: Path) -> dict[str, Any]:
+    """Read what a ``metadata.json`` beside a CT says, in the words of :func:`read_metadata`.
+
+    Only single values are kept. A file that cannot be read does not cost the case: the reason
+    stands under ``metadata_problem``.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return {"metadata_problem": f"{path.name} cannot be read ({error})"}
+    if not isinstance(data, dict):
+        return {"metadata_problem": f"{path.name} is no JSON object"}
+    return _plain({k: v for k, v in data.items() if isinstance(v, str | int | float)})
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
