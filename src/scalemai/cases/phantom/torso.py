@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalemai.cases.phantom.body import VERTEBRA_Z_MM, Body
-from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max
+from scalemai.cases.phantom.canvas import F32, Canvas, Tubes, smooth_max, smooth_min
 from scalemai.cases.phantom.labels import only
 
 __all__ = ["paint_deep_muscles", "paint_torso"]
@@ -74,8 +74,13 @@ def _paint_breasts(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
 
         d = canvas.field(mound, box)
         front = canvas.field(body.muscle, box, 4.0)
-        canvas.paint(box, np.maximum(d, -front - 5), hu["skin"], "skin")
-        canvas.paint(box, np.maximum(d + 1.9, -front - 5), hu["fat"], "breast")
+        # One skin covers breast and trunk, with a soft fold between them.
+        skin = smooth_min(d, canvas.field(body.skin, box, 4.0), 22.0)
+        over = only("outside", "skin", "subcutaneous_fat", "breast")
+        canvas.paint(box, skin, hu["skin"], "skin", over)
+        canvas.paint(box, skin + np.float32(1.9), hu["fat"], "subcutaneous_fat", over)
+        inside = np.maximum(np.maximum(d, skin) + np.float32(1.9), -front - 5)
+        canvas.paint(box, inside, hu["fat"], "breast", over)
         x, y, z = box.xyz
         strands = np.abs(body.texture(x, y, z, 26.0, 2)) - np.float32(0.55 * glandular)
         gland = smooth_max(strands * 6, d + 0.34 * size, 4.0)
