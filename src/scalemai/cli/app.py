@@ -108,6 +108,7 @@ def synthesize(
     from scalemai.engine import shard as share
     from scalemai.synthesis.batch import open_ledger, synthesize_cases
     from scalemai.synthesis.sidecar import read_notes
+    from scalemai.synthesis.target import SIDECAR_NAME
 
     request = make_request(
         organ, diameter, count, kind=kind, site=site, at=at, contrast_hu=contrast_hu, seed=seed
@@ -133,7 +134,7 @@ def synthesize(
     with open_ledger(out, request, shard=(part, parts)) as ledger:
         run = synthesize_cases(chosen, out, request, ledger=ledger, workers=processes)
         code = follow(run, "synthesized", notes=read_notes)
-    if montage:
+    if montage and any(out.glob(f"*/{SIDECAR_NAME}")):
         from scalemai.cli.pictures import montage_of
 
         typer.echo(montage_of(out))
@@ -186,7 +187,8 @@ def preview(
     series: Series = None,
 ) -> None:
     """Write a picture of a case: three planes through each lesion with its outline."""
-    from scalemai.cli.options import open_dataset, preview_of
+    from scalemai.cli.options import open_dataset
+    from scalemai.cli.pictures import preview_of
 
     dataset = open_dataset(case, labels=labels, class_map=class_map, series=series)
     for one in dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,13 @@ def make_request(
     from scalemai.synthesis.spec import LesionSpec, parse_range
 
     low, high = parse_range(count, where="--count")
-    if low != int(low) or high != int(high) or not 1 <= low <= high <= _MOST_LESIONS:
+    # A number with a unit, mm or cm, is a range too, but no count.
+    if (
+        count.strip().endswith("m")
+        or low != int(low)
+        or high != int(high)
+        or not 1 <= low <= high <= _MOST_LESIONS
+    ):
         fix = f"give whole numbers of lesions per case, 1 to {_MOST_LESIONS}, for example 1-3"
         raise ConfigError(f"{count!r} is not a count", where="--count", fix=fix)
     names = [name.strip() for name in organs.split(",") if name.strip()]
@@ -81,7 +88,7 @@ def number_of_phantoms(cases: Path) -> int | None:
     found = re.fullmatch(r"phantom(?::(.*))?", str(cases))
     if found is None or cases.exists():
         return None
-    count = found[1] or "2"
+    count = "2" if found[1] is None else found[1]
     if not count.isdecimal() or int(count) == 0:
         fix = "give phantom or phantom:N"
         raise ConfigError(f"{str(cases)!r} is no number of phantoms", where="CASES", fix=fix)
@@ -97,7 +104,12 @@ def phantom_hosts(n: int, out: Path, seed: int, workers: int) -> Path:
 
 
 def open_dataset(
-    cases: Path, *, labels: Path | None = None, class_map: str | None = None, **how: Any
+    cases: Path,
+    *,
+    labels: Path | None = None,
+    class_map: str | None = None,
+    hu_offset: float = 0.0,
+    **how: Any,
 ) -> Dataset:
     """Open the cases; ``labels`` may be a label map, a folder of masks, or one named mask.
 
@@ -111,6 +123,9 @@ def open_dataset(
     from scalemai.cases.paths import nifti_stem
     from scalemai.errors import UnknownNameError
 
+    if not isfinite(hu_offset):
+        raise ConfigError(f"{hu_offset} HU", where="--hu-offset", fix="give a number, often -1024")
+    how["hu_offset"] = hu_offset
     if labels is None or (class_map is not None and not labels.is_dir()):
         return open_cases(cases, labels=labels, class_map=class_map, **how)
     if not labels.is_dir():
@@ -153,6 +168,8 @@ def write_phantom_cases(
 def _three(text: str, where: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(part) for part in text.split(","))
+        if not all(map(isfinite, (x, y, z))):
+            raise ValueError("not finite")
     except ValueError as error:
         fix = "give three numbers in mm, for example 12.5,-40,300"
         raise ConfigError(f"{text!r} is not x,y,z", where=where, fix=fix) from error

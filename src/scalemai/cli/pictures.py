@@ -58,7 +58,7 @@ def _rows(out: Path) -> Iterator[MontageRow]:
     from scalemai.case import Case
     from scalemai.masks import MaskSource
     from scalemai.preview import MontageRow
-    from scalemai.synthesis.files import SIDECAR_NAME
+    from scalemai.synthesis.target import SIDECAR_NAME
 
     folders = sorted(path.parent for path in out.glob(f"*/{SIDECAR_NAME}"))
     if not folders:
@@ -75,8 +75,8 @@ def _rows(out: Path) -> Iterator[MontageRow]:
 
 def _host_of(case: Case) -> Case | None:
     """The case that a synthetic one was made from, if both are still where they were."""
-    from scalemai.synthesis.files import SIDECAR_NAME
     from scalemai.synthesis.sidecar import read_sidecar
+    from scalemai.synthesis.target import SIDECAR_NAME
 
     sidecar = case.ct.parent / SIDECAR_NAME
     if not sidecar.is_file():

@@ -62,7 +62,7 @@ def follow(
             now = time.monotonic()
             if lively:
                 typer.echo(f"\r\x1b[2K{_line(progress, verb)}", err=True, nl=False)
-            elif now - shown >= _LINE_EVERY_S:
+            elif now - shown >= _LINE_EVERY_S and progress.remaining:
                 typer.echo(_line(progress, verb), err=True)
                 shown = now
     if lively:
