@@ -51,7 +51,7 @@ def change_hu(
             recipe.contrast_hu,
             recipe.texture_sd_hu,
             2.0 * recipe.texture_scale_mm / field.cell_mm,
-            max(12.0, 1.5 * noise),
+            max(12.0, noise),
             np.inf if core is None else core.rim_share * field.edge,
             0.0 if core is None else core.core_hu,
             VISIBILITY_HU,
@@ -60,7 +60,7 @@ def change_hu(
     change = np.zeros(rendering.density.shape, np.float32)
     mask = np.zeros(rendering.density.shape, np.bool_)
     _paint(
-        around.hu, around.organ, around.barrier, start, around.averaging_reach,
+        around.hu, around.organ, around.barrier, start, 2 * around.averaging_reach,
         rendering.density, rendering.age, field.from_voxel, field.noise, look, change, mask,
     )  # fmt: skip
     return change, mask

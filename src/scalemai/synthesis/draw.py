@@ -28,10 +28,10 @@ _SPEED_SPREAD = 0.6  # standard deviation of log speed of the most irregular les
 def least_contrast_hu(noise_hu: float) -> float:
     """Smallest difference to parenchyma in HU that a lesion is given: it must be visible at all.
 
-    Half the voxel noise over a lesion of a few voxels across is at the limit of what a reader
-    sees (author's estimate, to be refined); below 10 HU windowing hides it.
+    Three quarters of the voxel noise over a lesion of a few voxels across is near the limit of
+    what a reader sees (author's estimate, to be refined); below 10 HU windowing hides it.
     """
-    return max(10.0, 0.5 * noise_hu)
+    return max(10.0, 0.75 * noise_hu)
 
 
 def draw_recipe(
