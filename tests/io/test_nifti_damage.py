@@ -112,6 +112,14 @@ def test_a_wrong_checksum_is_noticed_although_every_voxel_arrived(tmp_path):
         read_volume(tmp_path / "a.nii.gz")
 
 
+def test_an_endless_name_in_a_gzip_is_refused(tmp_path):
+    packed = gzip.compress(SOURCE, mtime=0)
+    named = packed[:3] + b"\x08" + packed[4:10] + b"x" * MEBIBYTE + b"\0" + packed[10:]
+    (tmp_path / "a.nii.gz").write_bytes(named)
+    with pytest.raises(UnreadableFileError, match="damaged"):
+        read_volume(tmp_path / "a.nii.gz")
+
+
 def test_a_gzip_of_several_members_is_read_whole(tmp_path):
     packed = gzip.compress(SOURCE[:1000]) + gzip.compress(SOURCE[1000:])
     (tmp_path / "a.nii.gz").write_bytes(packed)

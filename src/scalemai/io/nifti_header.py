@@ -40,7 +40,7 @@ PAIRED = {".hdr": ".img", ".HDR": ".IMG", ".img": ".hdr", ".IMG": ".HDR"}
 
 _ISAL_ERROR = cast(type[Exception], isal_zlib.error)  # its stub calls it an instance
 
-DAMAGE = (OSError, EOFError, zlib.error, _ISAL_ERROR)
+DAMAGE = (OSError, EOFError, OverflowError, zlib.error, _ISAL_ERROR)
 """What a damaged or truncated file makes the decompressor raise."""
 
 _SPACING_DISAGREEMENT = 0.02
