@@ -14,6 +14,7 @@ __all__ = [
     "longest_axial_diameter_mm",
 ]
 
+
 def bounding_box(array: NDArray[np.bool_]) -> Region | None:
     """The smallest box that holds all True voxels of an array (i, j, k); None if there are none.
 
