@@ -76,7 +76,8 @@ class Case:
         Added to every voxel on reading, for files that were stored without their rescale
         intercept (usually -1024).
     class_map
-        Name of the class map of the label map, for messages.
+        Name of the class map of the label map. If it is not named, ``sources`` may leave out
+        values of the label map; else a value that no source has is refused.
     metadata
         What the data set says: ``layout``, and where known ``phase``, ``sex``, ``age``, ...
     stated
@@ -301,7 +302,7 @@ class Case:
         """For each label map, the values that it may hold and the name of its class map."""
         known: dict[Path, tuple[frozenset[int], str]] = {}
         for source in self.sources.values():
-            if source.values:
+            if source.values and self.class_map:
                 before = known.get(source.path, (frozenset(), ""))[0]
                 known[source.path] = (before | set(source.values), self.class_map)
         return known

@@ -15,7 +15,8 @@ from typing import Any
 from isal import isal_zlib
 
 from scalemai._version import __version__
-from scalemai.case import Case, MaskSource
+from scalemai.anatomy import organ
+from scalemai.case import Case, MaskSource, check_case_id
 from scalemai.errors import ConfigError, UnreadableFileError
 from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.appearance import VISIBILITY_HU
@@ -175,24 +176,29 @@ def read_sidecar(path: Path) -> Sidecar:
             sources=sources,
             series=_text_or_none(host["series"]),
             hu_offset=float(host["hu_offset"]),
-            class_map=_text(host["class_map"]),
+            # No class map: the masks that were not used, and so their values, are not recorded.
             metadata={} if phase is None else {"phase": phase},
         )
-        used = tuple(_text(name) for name in host["used"])
+        used = tuple(check_case_id(_text(name)) for name in host["used"])  # they name files
         organs = tuple(_text(name) for name in host["organs"])
         if not set(organs) <= set(used) or not all(case.has(name) for name in used):
             raise ValueError("names a structure without mask")
+        recipes = tuple(Recipe.from_json(one["recipe"]) for one in data["lesions"])
+        for recipe in recipes:
+            if recipe.structure not in used or recipe.lesion != organ(recipe.organ).lesion:
+                raise ValueError(f"{recipe.lesion} in {recipe.structure}")
         return Sidecar(
             case=case,
             masks=used,
             organs=organs,
-            recipes=tuple(Recipe.from_json(one["recipe"]) for one in data["lesions"]),
+            recipes=recipes,
             voxels_crc32=_text(host["voxels_crc32"]),
             result_crc32=_text(data["result"]["voxels_crc32"]),
             version=_text(data["version"]),
         )
     except ConfigError as error:
-        raise ConfigError(str(error), where=path, fix=_FIX) from error
+        what = error.what if error.where is None else f"{error.where}: {error.what}"
+        raise ConfigError(what, where=path, fix=_FIX) from error
     except KeyError as error:
         raise ConfigError(f"misses the field {error}", where=path, fix=_FIX) from error
     except (TypeError, ValueError, AttributeError) as error:

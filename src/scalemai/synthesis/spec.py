@@ -20,6 +20,26 @@ SMALLEST_DIAMETER_MM = 2.0
 
 LARGEST_DIAMETER_MM = 150.0
 
+# What a recipe that was drawn can hold, with room to spare: outside of it the file is garbled.
+_RECIPE_LIMITS = {
+    "number": (1, 255),
+    "diameter_mm": (1, LARGEST_DIAMETER_MM),
+    "centre_mm": (-1e5, 1e5),
+    "rotation": (-1, 1),
+    "axes": (0.05, 20),
+    "irregularity": (0, 3),
+    "wavelength": (0.01, 10),
+    "noise_seed": (0, 2**63),
+    "contrast_hu": (-5e3, 5e3),
+    "margin_mm": (0, LARGEST_DIAMETER_MM),
+    "texture_sd_hu": (0, 5e3),
+    "texture_scale_mm": (0.1, 1e3),
+    "rim_share": (0.01, 1),
+    "core_hu": (-5e3, 5e3),
+}
+_RECIPE_LENGTHS = {"centre_mm": 3, "rotation": 4, "axes": 3}
+_RECIPE_WHOLE = ("number", "noise_seed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LesionSpec:
@@ -148,23 +168,42 @@ class Recipe:
         Raises
         ------
         ConfigError
-            If a field is missing, unknown or of the wrong type.
+            If a field is missing, unknown, of the wrong type or impossible.
         """
-        names = {f.name for f in fields(cls)}
-        if set(data) != names:
-            odd = ", ".join(sorted(set(data) ^ names))
-            fix = "use the sidecar as it was written, with the version that wrote it"
-            raise ConfigError(f"missing or unknown fields: {odd}", where="recipe", fix=fix)
-        values = dict(data)
-        try:
-            for name in ("centre_mm", "rotation", "axes"):
-                values[name] = tuple(float(x) for x in values[name])
-            if values["necrosis"] is not None:
-                values["necrosis"] = Necrosis(**values["necrosis"])
-            return cls(**values)
-        except (TypeError, ValueError) as error:
+        values = _read_fields(cls, data)
+        if values["necrosis"] is not None:
+            values["necrosis"] = Necrosis(**_read_fields(Necrosis, values["necrosis"]))
+        return cls(**values)
+
+
+def _read_fields(kind: type[Recipe | Necrosis], data: object) -> dict[str, Any]:
+    """The fields of a recipe or its necrosis from plain types, checked one by one."""
+    names = {f.name for f in fields(kind)}
+    if not isinstance(data, Mapping) or set(data) != names:
+        odd = ", ".join(sorted(set(data) ^ names)) if isinstance(data, Mapping) else repr(data)
+        fix = "use the sidecar as it was written, with the version that wrote it"
+        raise ConfigError(f"missing or unknown fields: {odd}", where="recipe", fix=fix)
+    values: dict[str, Any] = {}
+    for name, value in data.items():
+        values[name] = tuple(value) if isinstance(value, list) else value
+        if name != "necrosis" and not _is_possible(name, value):
             fix = "use the sidecar as it was written"
-            raise ConfigError(f"cannot be read ({error})", where="recipe", fix=fix) from error
+            raise ConfigError(f"{name} is {value!r}", where="recipe", fix=fix)
+    return values
+
+
+def _is_possible(name: str, value: object) -> bool:
+    if name not in _RECIPE_LIMITS:
+        return isinstance(value, str)
+    low, high = _RECIPE_LIMITS[name]
+    kinds = (int,) if name in _RECIPE_WHOLE else (int, float)
+    numbers = tuple(value) if isinstance(value, list | tuple) else value
+    if name not in _RECIPE_LENGTHS:
+        numbers = (value,)
+    elif not isinstance(numbers, tuple) or len(numbers) != _RECIPE_LENGTHS[name]:
+        return False
+    # NaN lies within no limits; True is an int to Python, but not to the user.
+    return all(type(number) in kinds and low <= number <= high for number in numbers)
 
 
 def random_stream(seed: int, case_id: str, lesion: int, purpose: str) -> np.random.Generator:
