@@ -95,12 +95,17 @@ def _paint(
                     continue
                 total = 0.0
                 count = 0
+                beside = 0
+                beside_inside = 0
                 for a in range(max(x - reach[0], 0), min(x + reach[0] + 1, mi)):
                     for b in range(max(y - reach[1], 0), min(y + reach[1] + 1, mj)):
                         for c in range(max(z - reach[2], 0), min(z + reach[2] + 1, mk)):
+                            adjacent = abs(a - x) <= 1 and abs(b - y) <= 1 and abs(c - z) <= 1
+                            beside += adjacent
                             if organ[a, b, c]:
                                 total += hu[a, b, c]
                                 count += 1
+                                beside_inside += adjacent
                 excess = total / count - mean
                 # None of the noise and all of a vessel, a cleft or another layer of the organ.
                 out = min(max(abs(excess) / threshold - 1.0, 0.0), 1.0)
@@ -120,7 +125,12 @@ def _paint(
                         dead = dead * dead * (3.0 - 2.0 * dead)
                         aim += dead * (core - mean - contrast)
                     aim += texture * grain
-                edit = share * (aim - _LEVELLING * excess)
+                filled = beside_inside / beside
+                edit = share * (filled * aim - _LEVELLING * excess)
+                if filled < 1.0:
+                    # The organ's surface is partly fat: never beyond what was there and tumor.
+                    was, will = hu[x, y, z], mean + aim
+                    edit = min(max(edit, min(will - was, 0.0)), max(will - was, 0.0))
                 inside = share >= 0.5
                 if inside and abs(edit) < visibility:
                     edit = visibility if contrast > 0.0 else -visibility

@@ -237,7 +237,11 @@ def paint_recipes(
         if recipe.structure not in boxes:
             fix = "give the masks that the host had"
             raise MissingStructureError(f"no mask of {recipe.structure}", where=case_id, fix=fix)
-        lesion = paint_lesion(volume, organs.tissue(facts, recipe.structure), recipe)
+        tissue = organs.tissue(facts, recipe.structure)
+        centre = tissue.grid.to_voxel(recipe.centre_mm)
+        # Another mask than the recorded one may not even reach the place.
+        reaches = ((centre > -1) & (centre < tissue.grid.shape)).all()
+        lesion = paint_lesion(volume, tissue, recipe) if reaches else None
         if lesion is None:
             fix = "give the CT and masks that the sidecar names"
             raise PlacementError(f"lesion {recipe.number} has no room", where=case_id, fix=fix)
