@@ -280,8 +280,11 @@ def test_a_host_that_changed_is_noticed(host: Path, made: Path, tmp_path: Path) 
     assert not (tmp_path / "again").exists()
 
 
-def test_a_mask_that_changed_is_noticed(host: Path, made: Path, tmp_path: Path) -> None:
-    write(host / "segmentations" / "liver.nii.gz", inside((25, 0, 5), (12, 12, 12)).astype("u1"))
+@pytest.mark.parametrize("semi_axes", [(28, 28, 33), (12, 12, 12), (4, 4, 5)])
+def test_a_mask_that_changed_is_noticed(
+    host: Path, made: Path, tmp_path: Path, semi_axes: tuple[float, float, float]
+) -> None:
+    write(host / "segmentations" / "liver.nii.gz", inside((45, 0, 5), semi_axes).astype("u1"))
     with pytest.raises(ScaleMAIError) as caught:
         replay(made / SIDECAR, tmp_path / "again")
     assert "; " in str(caught.value)
