@@ -21,7 +21,7 @@ from scalemai.volume import Volume
 __all__ = ["draw_recipe", "least_contrast_hu"]
 
 _LARGEST_SHARE_OF_SPAN = 0.95
-_LARGEST_TEXTURE = 0.25  # of the contrast: a texture that outweighs it would hide parts of the lesion
+_LARGEST_TEXTURE = 0.25  # of the contrast: more would hide parts of the lesion
 _SPEED_SPREAD = 0.6  # standard deviation of log speed of the most irregular lesion
 
 
