@@ -18,7 +18,6 @@ from .hosts import (
     hashes,
     scalemai,
     synthesize,
-    tree,
     write,
     write_case,
     write_cases,
@@ -294,6 +293,7 @@ def test_a_label_map_needs_its_class_map(tmp_path: Path, out: Path) -> None:
     said = synthesize(ct, "--labels", labels, "--out", out)
     assert said.code == 2
     assert f"scalemai: {labels}: label values mean nothing" in said.lines[0]
+    assert "or name a single mask after its structure" in said.lines[0]
     assert "give --class-map, one of " in said.lines[0]
     said = synthesize(ct, "--labels", labels, "--class-map", "totalsegmentator-v2", "--out", out)
     assert said.code == 0, said.err
@@ -319,39 +319,3 @@ def test_dicom_with_masks_of_its_grid_works_end_to_end(tmp_path: Path, out: Path
     said = scalemai("replay", out / "p1" / "synthesis.json", "--out", tmp_path / "again")
     assert said.code == 0, said.err
     assert hashes(tmp_path / "again") == hashes(out)
-
-
-# --- replay, index -------------------------------------------------------------------------
-
-
-def test_replay_gives_the_same_files_and_says_where(case: Path, out: Path, tmp_path: Path) -> None:
-    assert synthesize(case, "--out", out, "--count", 3).code == 0
-    said = scalemai("replay", out / "case" / "synthesis.json", "--out", tmp_path / "again")
-    assert (said.code, said.out, said.err) == (0, f"{tmp_path / 'again' / 'case'}\n", "")
-    assert hashes(tmp_path / "again") == hashes(out)
-
-
-def test_replay_does_not_replace_the_host(case: Path, out: Path) -> None:
-    assert synthesize(case, "--out", out).code == 0
-    before = hashes(case)
-    said = scalemai("replay", out / "case" / "synthesis.json", "--out", case.parent)
-    assert said.code == 2
-    assert f"{case}: the result would replace its host" in said.lines[0]
-    assert hashes(case) == before
-
-
-def test_an_index_is_written_and_opened(tmp_path: Path, out: Path) -> None:
-    root = write_cases(tmp_path / "data", 2)
-    said = scalemai("index", root)
-    assert (said.code, said.out) == (0, f"{root / 'cases.parquet'}\n")
-    assert synthesize(root / "cases.parquet", "--out", out).code == 0
-    assert sorted(p for p in tree(out) if "/" not in p) == ["case_00", "case_01"]
-
-
-@pytest.mark.parametrize("command", ["index", "info", "preview"])
-def test_a_path_that_is_not_there_is_one_line(command: str, tmp_path: Path) -> None:
-    said = scalemai(command, tmp_path / "nowhere")
-    assert said.code in (1, 2)
-    (line,) = said.lines
-    assert str(tmp_path / "nowhere") in line
-    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from scalemai.errors import ConfigError, ScaleMAIError
+from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
 
@@ -50,7 +50,9 @@ Workers = Annotated[
 Shard = Annotated[
     str, typer.Option(metavar="I/N", help="Do part I of N, from 0, for example in a SLURM array.")
 ]
-Labels = Annotated[Path | None, typer.Option(help="Label map or folder of masks of the CT.")]
+Labels = Annotated[
+    Path | None, typer.Option(help="Label map, folder of masks, or mask named after its structure.")
+]
 ClassMap = Annotated[str | None, typer.Option(help="Class map of the label map, e.g. pants.")]
 Layout = Annotated[str | None, typer.Option(help="Layout of the data set, if not recognised.")]
 Series = Annotated[str | None, typer.Option(help="SeriesInstanceUID, or its unique start.")]
@@ -124,6 +126,8 @@ def synthesize(
     dataset = open_dataset(
         cases, layout=layout, labels=labels, class_map=class_map, series=series, hu_offset=hu_offset
     )
+    if phantoms is not None:  # an earlier run may have made more
+        dataset = dataset.subset(dataset.ids[:phantoms])
     remark(dataset.notes)
     chosen = share(list(dataset), part, parts, key=lambda case: case.id)
     if dry_run:
@@ -189,24 +193,34 @@ def preview(
     """Write a picture of a case: three planes through each lesion with its outline."""
     from scalemai.cli.options import open_dataset
     from scalemai.cli.pictures import preview_of
+    from scalemai.cli.report import failure
 
     dataset = open_dataset(case, labels=labels, class_map=class_map, series=series)
+    failed = False
     for one in dataset:
         target = out or Path(f"{one.id}.png")
         if len(dataset) > 1:
             target = (out or Path()) / f"{one.id}.png"
-        typer.echo(preview_of(one, target, structure, window))
+        try:
+            typer.echo(preview_of(one, target, structure, window))
+        except CaseError as error:
+            if len(dataset) == 1:
+                raise
+            typer.echo(failure(one.id, str(error)), err=True)
+            failed = True
+    raise typer.Exit(int(failed))
 
 
 @app.command()
 def info(
     file: Annotated[Path, typer.Argument(help="NIfTI file, DICOM folder or case folder.")],
+    class_map: ClassMap = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what a file holds: grid, numbers, labels, and what is odd about it."""
     from scalemai.inspection import inspect_file
 
-    report = inspect_file(file)
+    report = inspect_file(file, class_map=class_map)
     if json:
         from json import dumps
 
@@ -218,11 +232,13 @@ def info(
 @app.command()
 def index(
     root: Annotated[Path, typer.Argument(help="Data set to scan.")],
+    class_map: ClassMap = None,
+    layout: Layout = None,
 ) -> None:
     """Scan a data set once into a Parquet index, which opens in a second."""
     from scalemai.cases import build_index
 
-    typer.echo(build_index(root))
+    typer.echo(build_index(root, class_map=class_map, layout=layout))
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ def make_request(
     names = [name.strip() for name in organs.split(",") if name.strip()]
     if not names:
         raise ConfigError("no organ is named", where="--organ", fix="for example --organ liver")
-    place = None if at is None else _three(at, "--at")
+    place = None if at is None else _three(at, "--at", "12.5,-40,300")
     specs = tuple(
         LesionSpec(
             organ=name,
@@ -118,7 +118,7 @@ def open_dataset(
     ScaleMAIError
         As :func:`scalemai.cases.open_cases`.
     """
-    from scalemai.anatomy import canonical
+    from scalemai.anatomy import canonical, class_map_ids
     from scalemai.cases import open_cases
     from scalemai.cases.paths import nifti_stem
     from scalemai.errors import UnknownNameError
@@ -128,11 +128,17 @@ def open_dataset(
     how["hu_offset"] = hu_offset
     if labels is None or (class_map is not None and not labels.is_dir()):
         return open_cases(cases, labels=labels, class_map=class_map, **how)
-    if not labels.is_dir():
+    if labels.is_file():
         try:
             canonical(nifti_stem(labels.name) or "")
-        except UnknownNameError:  # no mask of a structure, so a label map without its class map
-            return open_cases(cases, labels=labels, **how)
+        except UnknownNameError as error:
+            what = "label values mean nothing without data set and version"
+            known = ", ".join(class_map_ids())
+            fix = (
+                f"give --class-map, one of {known}, or a TOML file; or name a single mask after "
+                "its structure, for example liver.nii.gz"
+            )
+            raise ConfigError(what, where=labels, fix=fix) from error
     return open_cases(cases, masks=labels, class_map=class_map, **how)
 
 
@@ -159,18 +165,18 @@ def write_phantom_cases(
 
         overrides["phase"] = canonical_phase(phase)
     if spacing is not None:
-        overrides["spacing_mm"] = _three(spacing, "--spacing")
+        overrides["spacing_mm"] = _three(spacing, "--spacing", "0.8,0.8,5")
     with open_phantom_ledger(out, seed, overrides) as ledger:
         run = start(out, n, seed=seed, ledger=ledger, workers=workers, overrides=overrides)
         return follow(run, "generated")
 
 
-def _three(text: str, where: str) -> tuple[float, float, float]:
+def _three(text: str, where: str, example: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(part) for part in text.split(","))
         if not all(map(isfinite, (x, y, z))):
             raise ValueError("not finite")
     except ValueError as error:
-        fix = "give three numbers in mm, for example 12.5,-40,300"
+        fix = f"give three numbers in mm, for example {example}"
         raise ConfigError(f"{text!r} is not x,y,z", where=where, fix=fix) from error
     return x, y, z

@@ -30,6 +30,9 @@ def preview_of(case: Case, target: Path, structures: str | None, window: str | N
     volume = case.volume()
     if structures is not None:
         names = [name.strip() for name in structures.split(",") if name.strip()]
+        if not names:
+            fix = "for example --structure liver"
+            raise ConfigError("no structure is named", where="--structure", fix=fix)
         masks = case.masks(names, on=volume.grid)
     else:
         masks = case.masks(case.lesions, on=volume.grid, if_missing="omit")

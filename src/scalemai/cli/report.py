@@ -12,7 +12,7 @@ from scalemai.cli.wording import in_options
 from scalemai.engine import Outcome, Progress, Run
 from scalemai.engine.outcome import Value
 
-__all__ = ["follow", "remark"]
+__all__ = ["failure", "follow", "remark"]
 
 _LINE_EVERY_S = 30.0  # for logs that are no terminal
 _MOST_REMARKS = 10
@@ -70,13 +70,14 @@ def follow(
     typer.echo(_line(progress, verb), err=True)
     remark(sorted(remarks))
     for outcome in sorted(failures, key=lambda one: one.key):
-        typer.echo(f"{outcome.status}: {_one_line(outcome)}", err=True)
+        typer.echo(failure(outcome.key, outcome.error or "no message", outcome.status), err=True)
     return 1 if failures else 0
 
 
-def _one_line(outcome: Outcome[Value]) -> str:
-    text = in_options(" ".join((outcome.error or "no message").split()))
-    return text if text.startswith(outcome.key) else f"{outcome.key}: {text}"
+def failure(case_id: str, message: str, status: str = "failed") -> str:
+    """The line that says why a case could not be worked on."""
+    text = in_options(" ".join(message.split()))
+    return f"{status}: {text if text.startswith(f'{case_id}: ') else f'{case_id}: {text}'}"
 
 
 def _line(progress: Progress, verb: str) -> str:

@@ -19,11 +19,16 @@ _OPTIONS = {
     "site": "--site",
     "kind": "--kind",
     "seed": "--seed",
+    "spacing_mm": "--spacing",
 }
+
+_NAMES = "|".join(_OPTIONS)
+_AS_ARGUMENT = re.compile(rf"\b({_NAMES})=")
+_AS_PLACE = re.compile(rf"^(?:PhantomSpec: )?({_NAMES})(?=: | is )")
 
 
 def in_options(message: str) -> str:
     """Name arguments as options: ``class_map=`` as ``--class-map``, ``site: ...`` as ``--site``."""
-    names = "|".join(_OPTIONS)
-    message = re.sub(rf"\b({names})=", lambda found: _OPTIONS[found[1]], message)
-    return re.sub(rf"^({names})(?=: )", lambda found: _OPTIONS[found[1]], message)
+    for pattern in (_AS_ARGUMENT, _AS_PLACE):
+        message = pattern.sub(lambda found: _OPTIONS[found[1]], message)
+    return message

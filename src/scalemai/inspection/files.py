@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalemai.anatomy import class_map
+from scalemai import anatomy
 from scalemai.case import Case
 from scalemai.cases import open_cases
 from scalemai.errors import (
@@ -44,7 +44,7 @@ _CASES_LISTED = 20
 _HEADER_FIELDS = ("sform_code", "qform_code", "intent_code", "cal_min", "cal_max")
 
 
-def inspect_file(path: Path | str) -> FileReport:
+def inspect_file(path: Path | str, *, class_map: str | None = None) -> FileReport:
     """Say what a file or folder holds, and what is odd about it.
 
     What can be told is told: of a damaged or contradictory NIfTI file the header, with the damage
@@ -54,6 +54,8 @@ def inspect_file(path: Path | str) -> FileReport:
     ----------
     path
         NIfTI file; file, folder or zip of DICOM; case folder; data set or its index.
+    class_map
+        What the label maps of a case folder or data set mean, if that must be said.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def inspect_file(path: Path | str) -> FileReport:
     if path.is_file() and path.suffix.lower() != ".parquet":
         return _inspect_dicom(path)
     try:
-        dataset = open_cases(path)
+        dataset = open_cases(path, class_map=class_map)
     except ConfigError as error:
         raise UnreadableFileError(error.what, where=path, fix=error.fix) from error
     if dataset.layout == "dicom":
@@ -155,7 +157,7 @@ def _label_report(
 ) -> FileReport:
     values = set(count_labels(labels)) - {0}
     guesses = class_maps_of(values)
-    names = class_map(guesses[0]).labels if len(guesses) == 1 else {}
+    names = anatomy.class_map(guesses[0]).labels if len(guesses) == 1 else {}
     found = describe_labels(labels, grid, names)
     if not values:
         warnings.append("the mask is empty")

@@ -13,6 +13,7 @@ from scalemai.cases.phantom.generate import write_phantom_case
 from scalemai.cases.phantom.spec import sample_spec
 from scalemai.engine import Ledger, Run
 from scalemai.engine import map as map_cases
+from scalemai.io.atomic import remove_partials
 
 __all__ = ["open_phantom_ledger", "write_phantom_cases"]
 
@@ -65,12 +66,19 @@ def write_phantom_cases(
     overrides
         Fields of :class:`PhantomSpec` that are not drawn, and ``preset``.
     """
+    remove_partials(out, {_case_id(index) for index in range(n)})
     return map_cases(
         partial(_write, out=out, seed=seed, overrides=dict(overrides or {})),
         range(n),
         workers=workers,
         ledger=ledger,
+        is_complete=lambda key: (out / key / "metadata.json").is_file(),
+        key=_case_id,
     )
+
+
+def _case_id(index: int) -> str:
+    return f"phantom_{index:05d}"
 
 
 def _write(index: int, *, out: Path, seed: int, overrides: Mapping[str, Any]) -> Path:
