@@ -23,6 +23,7 @@ from scalemai.synthesis.synthesize import (
     grow_lesions,
     paint_in_place,
     paint_recipes,
+    structures_at_hand,
 )
 from scalemai.synthesis.target import SIDECAR_NAME, check_target
 from scalemai.synthesis.tissue import StructureBox, crop_mask
@@ -87,8 +88,7 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     required: list[str] = []
     notes: list[str] = []
     for facts in organs:
-        parts = [facts.name] if facts.name in case.sources else list(facts.structures)
-        found = [name for name in parts if case.has(name)]
+        found = structures_at_hand(facts, case.has)
         required += found
         if not found:
             notes.append(f"the case has no mask of the {facts.name}; none was grown there")

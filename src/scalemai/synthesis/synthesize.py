@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "grow_lesions",
     "paint_in_place",
     "paint_recipes",
+    "structures_at_hand",
     "synthesize_volume",
 ]
 
@@ -87,10 +88,8 @@ class Organs:
         self._occupied: list[StructureBox] = []
 
     def structures_of(self, facts: Organ) -> tuple[str, ...]:
-        """The masks at hand that make up an organ: its own, or those of its sides."""
-        if facts.name in self._boxes:
-            return (facts.name,)
-        return tuple(name for name in facts.structures if name in self._boxes)
+        """The masks at hand that make up an organ: those of its sides, else its own."""
+        return structures_at_hand(facts, self._boxes.__contains__)
 
     def tissue(self, facts: Organ, structure: str) -> Tissue:
         """One structure, with its vessels and all lesions so far as barriers."""
@@ -120,6 +119,12 @@ class Organs:
         self._occupied.append(box)
         for tissue in self._tissues.values():
             tissue.block(box, BARRIER_STOP)
+
+
+def structures_at_hand(facts: Organ, has: Callable[[str], bool]) -> tuple[str, ...]:
+    """Which masks stand for an organ: all its sides, else the whole, else the sides there are."""
+    sides = tuple(name for name in facts.structures if has(name))
+    return (facts.name,) if sides != facts.structures and has(facts.name) else sides
 
 
 def synthesize_volume(
