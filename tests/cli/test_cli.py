@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 
 from scalemai._version import __version__
+from scalemai.synthesis.batch import open_ledger
+from scalemai.synthesis.files import Request
+from scalemai.synthesis.spec import LesionSpec
 
 from .hosts import (
     body,
     hashes,
     scalemai,
     synthesize,
+    tree,
     write,
     write_case,
     write_cases,
@@ -251,6 +255,34 @@ def test_shares_of_the_work_make_the_whole(tmp_path: Path) -> None:
     assert "seed was 0 and is 1" in said.lines[0]
 
 
+def test_two_runs_in_one_folder_are_refused(case: Path, out: Path) -> None:
+    with open_ledger(out, Request(specs=(LesionSpec(organ="liver"),))):
+        said = synthesize(case, "--out", out)
+    assert said.code == 1
+    (line,) = said.lines
+    assert f"scalemai: {out}: another run is writing here (process " in line
+    assert "wait for its end, or choose another folder" in line
+    assert tree(out) == []
+
+
+def test_the_output_may_lie_within_the_data_set(tmp_path: Path) -> None:
+    root = write_cases(tmp_path / "data", 2)
+    for expected in (0, 2):  # cases that are done
+        said = synthesize(root, "--out", root / "grown")
+        assert said.code == 0, said.err
+        assert said.err.count("2 of 2 cases were done before") == expected // 2
+    assert sorted(p.name for p in (root / "grown").iterdir() if p.is_dir()) == [
+        "case_00",
+        "case_01",
+    ]
+
+
+def test_a_reader_that_stops_early_is_no_error(case: Path) -> None:
+    command = f"{sys.executable} -m scalemai info {case / 'ct.nii.gz'} | true"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert run.stderr == ""
+
+
 # --- ways to give a CT ---------------------------------------------------------------------
 
 
@@ -298,6 +330,15 @@ def test_a_label_map_needs_its_class_map(tmp_path: Path, out: Path) -> None:
     said = synthesize(ct, "--labels", labels, "--class-map", "totalsegmentator-v2", "--out", out)
     assert said.code == 0, said.err
     assert (out / "p1" / "segmentations" / "liver_lesion.nii.gz").is_file()
+
+
+def test_masks_of_other_formats_are_refused_by_name(case: Path, out: Path) -> None:
+    seg = case.parent / "seg.dcm"
+    seg.write_bytes(b"\0" * 128 + b"DICM")
+    said = synthesize(case, "--labels", seg, "--class-map", "pants", "--out", out)
+    assert said.code == 2
+    assert said.lines[0].startswith(f"scalemai: {seg}: is not a NIfTI file; give .nii")
+    assert not out.exists()
 
 
 def test_dicom_with_masks_of_its_grid_works_end_to_end(tmp_path: Path, out: Path) -> None:

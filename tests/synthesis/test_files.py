@@ -210,6 +210,23 @@ def test_a_host_behind_a_link_is_never_replaced(host: Path, tmp_path: Path) -> N
         synthesize_case(only(host), tmp_path / "link", LIVER)
 
 
+def test_a_host_of_links_is_never_replaced(made: Path, tmp_path: Path) -> None:
+    """As in a content store (git-annex): the synthetic case is host and its CT a link."""
+    store = tmp_path / "store" / "8f3c"
+    store.parent.mkdir()
+    (made / "ct.nii.gz").rename(store)
+    (made / "ct.nii.gz").symlink_to(store)
+    case = Case("p1", made / "ct.nii.gz", {"liver": MaskSource(host_mask(tmp_path))})
+    with pytest.raises(ConfigError, match="would replace its host"):
+        synthesize_case(case, made.parent, LIVER)
+    again = synthesize_case(case, tmp_path / "again", LIVER)
+    replay(again / SIDECAR, tmp_path / "replayed")
+
+
+def host_mask(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "p1" / "segmentations" / "liver.nii.gz"
+
+
 def test_a_folder_of_something_else_is_never_replaced(host: Path, tmp_path: Path) -> None:
     notes = tmp_path / "out" / "p1" / "notes.txt"
     notes.parent.mkdir(parents=True)

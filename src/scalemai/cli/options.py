@@ -122,7 +122,11 @@ def open_dataset(
     from scalemai.cases import open_cases
     from scalemai.cases.paths import nifti_stem
     from scalemai.errors import UnknownNameError
+    from scalemai.io.nifti import is_nifti_name
 
+    if labels is not None and labels.is_file() and not is_nifti_name(labels):
+        fix = "give .nii or .nii.gz; convert DICOM SEG, .nrrd and .mha first (3D Slicer, SimpleITK)"
+        raise ConfigError("is not a NIfTI file", where=labels, fix=fix)
     if not isfinite(hu_offset):
         raise ConfigError(f"{hu_offset} HU", where="--hu-offset", fix="give a number, often -1024")
     how["hu_offset"] = hu_offset

@@ -29,8 +29,11 @@ def check_target(case: Case, folder: Path) -> None:
     fix = "choose another --out"
     here = folder.resolve()
     for path in {case.ct, *(source.path for source in case.sources.values())}:
-        if here in (path.resolve(), *path.resolve().parents):
-            raise ConfigError(f"the result would replace its host {path}", where=folder, fix=fix)
+        # A link into a content store is as dear as the file that it leads to.
+        for place in (path.parent.resolve() / path.name, path.resolve()):
+            if here in (place, *place.parents):
+                what = f"the result would replace its host {path}"
+                raise ConfigError(what, where=folder, fix=fix)
     if not folder.is_dir():
         raise ConfigError("is a file, but the case needs a folder", where=folder, fix=fix)
     if not (folder / SIDECAR_NAME).is_file() and any(folder.iterdir()):
