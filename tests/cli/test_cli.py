@@ -163,6 +163,13 @@ def test_a_wrong_number_of_phantoms_is_refused(cases: str, out: Path) -> None:
     assert list(out.parent.iterdir()) == []
 
 
+def test_phantoms_are_not_made_in_parts(out: Path) -> None:
+    said = synthesize("phantom:4", "--shard", "0/2", "--out", out)
+    assert said.code == 2
+    assert "--shard: phantoms are not made in parts; run scalemai phantom" in said.lines[0]
+    assert list(out.parent.iterdir()) == []
+
+
 def test_a_folder_may_be_called_like_phantoms(tmp_path: Path, out: Path) -> None:
     write_cases(tmp_path / "phantoms", 1)
     assert synthesize(tmp_path / "phantoms", "--out", out).code == 0

@@ -23,7 +23,7 @@ from scalemai.synthesis.spec import LesionSpec
 
 SPEC = LesionSpec(organ="liver", diameter_mm=(8.0, 20.0))
 REQUEST = Request(specs=(SPEC,), count=(1, 3), seed=11)
-COUNT = 6
+COUNT = 8
 PATIENCE_S = 60.0  # of a busy machine; nothing is measured
 
 
@@ -218,6 +218,7 @@ def test_a_killed_run_leaves_whole_cases_and_resumes_to_the_same_files(
     workers = descendants(process)
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL  # it was at work
     _, left = psutil.wait_procs(workers, timeout=PATIENCE_S)
     assert left == []  # no worker writes on behind the back of the run that resumes
     for case in whole(out):

@@ -119,6 +119,9 @@ def synthesize(
     processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
     phantoms = number_of_phantoms(cases)
     if phantoms is not None:
+        if parts > 1:  # each part would make all the hosts, in one folder
+            fix = "run scalemai phantom --out HOSTS first, then synthesize HOSTS in parts"
+            raise ConfigError("phantoms are not made in parts", where="--shard", fix=fix)
         if dry_run:
             typer.echo(f"{phantoms} phantoms, and a synthetic case of each, to {out}")
             return
