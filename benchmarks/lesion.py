@@ -67,8 +67,8 @@ def lesion_call(volume: Volume, tissue: Tissue, diameter: float, seed: int) -> C
     )
 
     def call() -> object:
-        recipe = draw_recipe(spec, volume, tissue, case_id="a", number=1, seed=seed)
-        return paint_lesion(volume, tissue, recipe)
+        recipe, around = draw_recipe(spec, volume, tissue, case_id="a", number=1, seed=seed)
+        return paint_lesion(volume, around, recipe)
 
     return call
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalemai.anatomy import canonical, organ, organ_names, structure
+from scalemai.anatomy import canonical, is_lesion, organ, organ_names
 from scalemai.errors import (
     ConfigError,
     MissingStructureError,
@@ -115,7 +115,7 @@ class Case:
     @property
     def lesions(self) -> tuple[str, ...]:
         """Names of all lesion structures that have a mask, empty or not."""
-        return tuple(name for name in self.sources if _is_lesion(name))
+        return tuple(name for name in self.sources if is_lesion(name))
 
     @property
     def unrecognized(self) -> tuple[str, ...]:
@@ -373,13 +373,6 @@ def _canonical_or_none(name: str) -> str | None:
         return canonical(name)
     except UnknownNameError:
         return None
-
-
-def _is_lesion(name: str) -> bool:
-    try:
-        return structure(name).group == "lesion"
-    except UnknownNameError:
-        return any(word in name.lower() for word in ("lesion", "tumor", "tumour", "nodule"))
 
 
 def _parts_of(name: str) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP, march, value_noise
+from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP, march
+from scalemai.synthesis.noise import value_noise
 
 SIDE = 61
 

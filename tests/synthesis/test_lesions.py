@@ -90,6 +90,21 @@ def _steps(stored: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.array([d[b].var() for d, b in zip(difference, both, strict=True)])
 
 
+def test_small_lesions_keep_their_volume_on_coarse_grids(make_host: MakeHost) -> None:
+    hosts = [make_host(spacing_mm=(step, step, step), noise_hu=3.0) for step in (1.0, 3.0)]
+    ratios = []
+    for seed in range(16):
+        spec = LesionSpec(
+            organ="liver", kind="metastasis", diameter_mm=(9, 16), at_mm=(4.0, -6.0, 5.0)
+        )
+        one, three = (
+            synthesize_volume(*host, [spec], case_id="a", seed=seed).lesions[0].measures
+            for host in hosts
+        )
+        ratios.append(three.volume_mm3 / one.volume_mm3)
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.12)  # half a voxel of a 9 mm lesion
+
+
 def test_volumes_do_not_depend_on_spacing(make_host: MakeHost) -> None:
     fine = make_host(spacing_mm=(1.0, 1.0, 1.0), noise_hu=4.0)
     coarse = make_host(spacing_mm=(3.0, 3.0, 3.0), noise_hu=4.0)
@@ -167,6 +182,47 @@ def test_existing_lesions_are_left_alone(make_host: MakeHost) -> None:
     made = synthesize_volume(volume, masks, specs, case_id="a", seed=2)
     assert not made.labels[known].any()
     assert np.array_equal(made.volume.stored[known], volume.stored[known])
+
+
+def test_a_real_tumor_bars_growth_whatever_its_mask_is_called(make_host: MakeHost) -> None:
+    volume, masks = make_host()
+    known = np.zeros(volume.grid.shape, bool, order="F")
+    known[:70] = masks["liver"].array[:70]
+    masks["liver_tumour_gt"] = Mask(known, volume.grid, "liver_tumour_gt")
+    spec = LesionSpec(organ="liver", diameter_mm=(10, 20))
+    made = synthesize_volume(volume, masks, [spec] * 3, case_id="a", seed=2)
+    assert not made.labels[known].any()
+
+
+def test_a_site_whose_mask_is_missing_is_named(make_host: MakeHost) -> None:
+    volume, masks = make_host(organ="kidney_right")
+    spec = LesionSpec(organ="kidney", site="left", diameter_mm=(8, 12))
+    with pytest.raises(MissingStructureError, match="no mask of the kidney_left, which the site"):
+        synthesize_volume(volume, masks, [spec], case_id="a", seed=0)
+
+
+def test_an_impossible_attenuation_is_refused(make_host: MakeHost) -> None:
+    volume, masks = make_host()
+    spec = LesionSpec(organ="liver", diameter_mm=(8, 12), contrast_hu=-900)
+    with pytest.raises(ConfigError, match="would make a lesion of -790 HU"):
+        synthesize_volume(volume, masks, [spec], case_id="a", seed=0)
+
+
+def test_crumbs_of_mask_do_not_move_the_parts_of_the_pancreas(make_host: MakeHost) -> None:
+    volume, masks = make_host(organ="pancreas", semi_axes_mm=(60.0, 10.0, 10.0))
+    array = masks["pancreas"].array.copy(order="F")
+    array[-4:-1, :3, :3] = True  # far right of the gland
+    for name in (array, masks["pancreas"].array):
+        masks = {"pancreas": Mask(name, volume.grid, "pancreas")}
+        for site, low, high in (("head", 5.0, 60.0), ("tail", -60.0, -5.0)):
+            spec = LesionSpec(organ="pancreas", site=site, diameter_mm=(6, 9))
+            places = [
+                synthesize_volume(volume, masks, [spec], case_id="a", seed=seed)
+                .lesions[0]
+                .recipe.centre_mm[0]
+                for seed in range(6)
+            ]
+            assert low < min(places) <= max(places) < high
 
 
 def test_another_number_of_lesions_does_not_change_the_first(make_host: MakeHost) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from scalemai.errors import PlacementError
 from scalemai.synthesis.lesion import LesionMeasures, size_tolerance_mm
@@ -50,6 +51,21 @@ def test_sizes_are_those_asked_for_or_lack_of_room_is_said(
             hits += within
             assert within or "no more room" in lesion.measures.limited_by
     assert hits / total >= 0.95
+
+
+def test_no_rim_of_bright_organ_is_left_at_the_surface(enhanced: Host) -> None:
+    # The kidney masks of this case are drawn a voxel too small.
+    volume, masks = enhanced
+    spec = LesionSpec(organ="kidney", kind="cyst", diameter_mm=(35, 35))
+    left = []
+    for seed in range(4):
+        made = synthesize_volume(volume, masks, [spec], case_id="rim", seed=seed)
+        lesion = made.labels == 1
+        organ = masks[made.lesions[0].recipe.structure].array
+        shell = ndimage.binary_dilation(lesion, np.ones((3, 3, 1))) & ~organ
+        inside = np.median(made.volume.hu()[lesion])
+        left.append(np.median(made.volume.hu()[shell]) - inside)
+    assert np.mean(left) < 60.0  # it was 120 HU brighter than the cyst beside it
 
 
 def test_thin_organs_never_crash_at_3_mm(unenhanced: Host) -> None:

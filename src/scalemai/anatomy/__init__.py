@@ -14,7 +14,14 @@ from scalemai.anatomy.facts import (
     Texture,
 )
 from scalemai.anatomy.labels import ClassMap, class_map, class_map_ids, read_class_map
-from scalemai.anatomy.naming import SnomedCode, Structure, canonical, structure, structures
+from scalemai.anatomy.naming import (
+    SnomedCode,
+    Structure,
+    canonical,
+    is_lesion,
+    structure,
+    structures,
+)
 from scalemai.anatomy.organ_file import organ, organ_names, parse_organ, read_organ
 from scalemai.anatomy.phases import PHASES, Phase, canonical_phase
 
@@ -35,6 +42,7 @@ __all__ = [
     "canonical_phase",
     "class_map",
     "class_map_ids",
+    "is_lesion",
     "organ",
     "organ_names",
     "parse_organ",

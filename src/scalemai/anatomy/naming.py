@@ -18,7 +18,15 @@ from scalemai.anatomy.spelling import squash
 from scalemai.anatomy.table import Table, read_table
 from scalemai.errors import ConfigError, UnknownNameError
 
-__all__ = ["Group", "SnomedCode", "Structure", "canonical", "structure", "structures"]
+__all__ = [
+    "Group",
+    "SnomedCode",
+    "Structure",
+    "canonical",
+    "is_lesion",
+    "structure",
+    "structures",
+]
 
 Group = Literal["organ", "hollow_organ", "duct", "vessel", "bone", "muscle", "lesion"]
 Side = Literal["left", "right"]
@@ -233,3 +241,11 @@ def _by_name() -> dict[str, Structure]:
 @cache
 def _by_key() -> dict[str, str]:
     return keys_of(structures(), "structures.toml")
+
+
+def is_lesion(name: str) -> bool:
+    """Whether a mask of this name shows lesions: by its structure, else by the words in it."""
+    try:
+        return structure(name).group == "lesion"
+    except UnknownNameError:
+        return any(word in name.lower() for word in ("lesion", "tumor", "tumour", "nodule"))

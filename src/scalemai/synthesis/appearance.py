@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
-from scalemai.synthesis.automaton import value_noise
-from scalemai.synthesis.field import GrowthField, Rendering
+from scalemai.synthesis.automaton import BARRIER_STOP
+from scalemai.synthesis.field import GrowthField, Rendering, label
+from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.noise import value_noise
 from scalemai.synthesis.spec import Recipe
-from scalemai.synthesis.tissue import Neighbourhood
 
 __all__ = ["VISIBILITY_HU", "change_hu"]
 
@@ -26,7 +27,11 @@ _LEVELLING = 0.9  # share of the excess that is removed; a trace of what was the
 
 
 def change_hu(
-    field: GrowthField, rendering: Rendering, recipe: Recipe, around: Neighbourhood
+    field: GrowthField,
+    rendering: Rendering,
+    recipe: Recipe,
+    around: Neighbourhood,
+    quantum_hu: float = 1.0,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The change in HU and the mask of one lesion on the box of its rendering.
 
@@ -34,13 +39,16 @@ def change_hu(
     ----------
     field, rendering, recipe, around
         A lesion on the voxels of its neighbourhood.
+    quantum_hu
+        Step of the stored numbers in HU: no labelled voxel changes by less.
 
     Returns
     -------
     change
-        float32 array of the box: HU to add; exactly 0 where nothing changes.
+        float32 array of the box: HU to add; exactly 0 where nothing changes. It is not 0 in a few
+        voxels beside the organ's mask that the lesion touches.
     mask
-        Boolean array of the box: density of at least one half, inside the organ.
+        Boolean array of the box: the label.
     """
     noise = around.parenchyma.noise_hu
     start = np.array([s.start for s in rendering.box], np.int64)
@@ -54,16 +62,64 @@ def change_hu(
             max(12.0, noise),
             np.inf if core is None else core.rim_share * field.edge,
             0.0 if core is None else core.core_hu,
-            VISIBILITY_HU,
+            max(VISIBILITY_HU, quantum_hu),
+            _LEVELLING if recipe.vessel_speed < 1.0 else 1.0,
         ]
     )
     change = np.zeros(rendering.density.shape, np.float32)
-    mask = np.zeros(rendering.density.shape, np.bool_)
+    mask = label(rendering, around)
+    mask &= around.barrier[rendering.box] != BARRIER_STOP
     _paint(
         around.hu, around.organ, around.barrier, start, 2 * around.averaging_reach,
-        rendering.density, rendering.age, field.from_voxel, field.noise, look, change, mask,
+        rendering.density, mask, rendering.age,
+        field.from_voxel, field.noise, look, change,
     )  # fmt: skip
     return change, mask
+
+
+@compiled
+def _spill(
+    hu: NDArray[np.float32],
+    organ: NDArray[np.bool_],
+    density: NDArray[np.float32],
+    start: NDArray[np.int64],
+    reach: NDArray[np.int64],
+    x: int,
+    y: int,
+    z: int,
+    mean: float,
+    contrast: float,
+) -> float:
+    """Change in HU of a voxel beside the organ's mask that is partly organ all the same.
+
+    Masks are often drawn a little too small. The voxel's share of organ is read off its HU,
+    between the parenchyma and what differs most from it one voxel further out; without this, a
+    rim of unchanged parenchyma would surround every lesion at the surface.
+    """
+    ni, nj, nk = density.shape
+    mi, mj, mk = organ.shape
+    lesion, neighbours = 0.0, 0
+    out = mean
+    for a in range(max(x - reach[0], 0), min(x + reach[0] + 1, mi)):
+        for b in range(max(y - reach[1], 0), min(y + reach[1] + 1, mj)):
+            for c in range(max(z - reach[2], 0), min(z + reach[2] + 1, mk)):
+                adjacent = abs(a - x) <= 1 and abs(b - y) <= 1 and abs(c - z) <= 1
+                if organ[a, b, c]:
+                    if adjacent:
+                        i, j, k = a - start[0], b - start[1], c - start[2]
+                        if 0 <= i < ni and 0 <= j < nj and 0 <= k < nk:
+                            lesion += density[i, j, k]
+                        neighbours += 1
+                elif not adjacent and abs(hu[a, b, c] - mean) > abs(out - mean):
+                    out = hu[a, b, c]
+    if lesion == 0.0:
+        return 0.0
+    if abs(mean - out) < 30.0:  # another organ: nothing tells the two apart
+        return 0.0
+    share = min((hu[x, y, z] - out) / (mean - out), 1.0)
+    if share < 0.25:  # within the noise of what lies outside
+        return 0.0
+    return float(share * contrast * lesion / neighbours)
 
 
 @compiled
@@ -74,16 +130,17 @@ def _paint(
     start: NDArray[np.int64],
     reach: NDArray[np.int64],
     density: NDArray[np.float32],
+    mask: NDArray[np.bool_],
     age: NDArray[np.float32],
     from_voxel: NDArray[np.float64],
     table: NDArray[np.float32],
     look: NDArray[np.float64],
     change: NDArray[np.float32],
-    mask: NDArray[np.bool_],
 ) -> None:
     mean, contrast, texture, scale, threshold, rim, core, visibility = (
         look[0], look[1], look[2], look[3], look[4], look[5], look[6], look[7],
     )  # fmt: skip
+    levelling = look[8]
     ni, nj, nk = density.shape
     mi, mj, mk = organ.shape
     for i in range(ni):
@@ -91,7 +148,14 @@ def _paint(
             for k in range(nk):
                 share = density[i, j, k]
                 x, y, z = start[0] + i, start[1] + j, start[2] + k
-                if share <= 0.0 or not organ[x, y, z] or barrier[x, y, z] == 2:
+                if barrier[x, y, z] == 2:
+                    continue
+                if not organ[x, y, z]:
+                    change[i, j, k] = _spill(
+                        hu, organ, density, start, reach, x, y, z, mean, contrast
+                    )
+                    continue
+                if share <= 0.0 and not mask[i, j, k]:
                     continue
                 total = 0.0
                 count = 0
@@ -125,14 +189,12 @@ def _paint(
                         dead = dead * dead * (3.0 - 2.0 * dead)
                         aim += dead * (core - mean - contrast)
                     aim += texture * grain
-                filled = beside_inside / beside
-                edit = share * (filled * aim - _LEVELLING * excess)
-                if filled < 1.0:
+                organ_share = beside_inside / beside
+                edit = share * (organ_share * aim - levelling * excess)
+                if organ_share < 1.0:
                     # The organ's surface is partly fat: never beyond what was there and tumor.
                     was, will = hu[x, y, z], mean + aim
                     edit = min(max(edit, min(will - was, 0.0)), max(will - was, 0.0))
-                inside = share >= 0.5
-                if inside and abs(edit) < visibility:
+                if mask[i, j, k] and abs(edit) < visibility:
                     edit = visibility if contrast > 0.0 else -visibility
                 change[i, j, k] = edit
-                mask[i, j, k] = inside

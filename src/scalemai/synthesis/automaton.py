@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
+from scalemai.synthesis.noise import value_noise
 
-__all__ = ["BARRIER_SLOW", "BARRIER_STOP", "NOISE_PERIOD", "march", "value_noise"]
+__all__ = ["BARRIER_SLOW", "BARRIER_STOP", "march"]
 
 BARRIER_SLOW = 1
 """Code of a voxel that slows growth: a vessel or duct that has a mask."""
@@ -37,37 +38,9 @@ BARRIER_SLOW = 1
 BARRIER_STOP = 2
 """Code of a voxel that growth never enters: another lesion."""
 
-NOISE_PERIOD = 16
-"""Side of the periodic table of normal numbers behind :func:`value_noise`, in cells."""
-
 _DIRECTIONS = 24  # widths over 24 directions miss a longest chord by at most 1 - cos(3.75 deg)
 _SEED_CELLS = 3
 _HEALTHY, _FRONT, _TURNED, _BARRED = 0, 1, 2, 3
-
-
-@compiled
-def value_noise(table: NDArray[np.float32], x: float, y: float, z: float) -> float:
-    """Smooth periodic noise of about unit variance at a point, in cells of the table."""
-    ix, iy, iz = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
-    fx, fy, fz = x - ix, y - iy, z - iz
-    fx = fx * fx * (3.0 - 2.0 * fx)
-    fy = fy * fy * (3.0 - 2.0 * fy)
-    fz = fz * fz * (3.0 - 2.0 * fz)
-    total = 0.0
-    weight2 = 0.0
-    for dx in range(2):
-        wx = fx if dx else 1.0 - fx
-        for dy in range(2):
-            wy = fy if dy else 1.0 - fy
-            for dz in range(2):
-                w = wx * wy * (fz if dz else 1.0 - fz)
-                a = (ix + dx) % 16
-                b = (iy + dy) % 16
-                c = (iz + dz) % 16
-                total += w * table[a, b, c]
-                weight2 += w * w
-    # Interpolation averages independent numbers; dividing by the weights' norm keeps the variance.
-    return float(total / np.sqrt(weight2))
 
 
 @compiled

@@ -6,32 +6,20 @@ import numpy as np
 
 from scalemai.anatomy import LesionKind, Organ, organ
 from scalemai.errors import PlacementError
+from scalemai.synthesis.contrast import draw_contrast_hu, require_possible_hu
 from scalemai.synthesis.field import search_radius_mm
-from scalemai.synthesis.site import choose_site, part_of_pancreas
+from scalemai.synthesis.neighbourhood import Neighbourhood, neighbourhood
+from scalemai.synthesis.site import choose_site, parts_of_pancreas
 from scalemai.synthesis.spec import LesionSpec, Necrosis, Recipe, random_stream
-from scalemai.synthesis.tissue import (
-    Parenchyma,
-    StructureBox,
-    Tissue,
-    expected_contrast_hu,
-    neighbourhood,
-)
+from scalemai.synthesis.tissue import StructureBox, Tissue
 from scalemai.volume import Volume
 
-__all__ = ["draw_recipe", "least_contrast_hu"]
+__all__ = ["draw_recipe"]
 
+_SLOW_VESSEL = 0.12  # author's choice: a vessel is wrapped long before it is invaded
 _LARGEST_SHARE_OF_SPAN = 0.95
 _LARGEST_TEXTURE = 0.25  # of the contrast: more would hide parts of the lesion
 _SPEED_SPREAD = 0.6  # standard deviation of log speed of the most irregular lesion
-
-
-def least_contrast_hu(noise_hu: float) -> float:
-    """Smallest difference to parenchyma in HU that a lesion is given: it must be visible at all.
-
-    Three quarters of the voxel noise over a lesion of a few voxels across is near the limit of
-    what a reader sees (author's estimate, to be refined); below 10 HU windowing hides it.
-    """
-    return max(10.0, 0.75 * noise_hu)
 
 
 def draw_recipe(
@@ -44,7 +32,7 @@ def draw_recipe(
     seed: int,
     attempt: int = 0,
     site: StructureBox | None = None,
-) -> Recipe:
+) -> tuple[Recipe, Neighbourhood]:
     """Draw what a spec leaves open: place, form and look of one lesion.
 
     Each decision has its own random stream, so that another size or another attempt at a place
@@ -63,10 +51,17 @@ def draw_recipe(
     site
         Mask of the spec's site, if the case has one.
 
+    Returns
+    -------
+    tuple
+        The recipe, and the neighbourhood that it was drawn for.
+
     Raises
     ------
     PlacementError
         If the organ is too small for the size asked for, or no place is free.
+    ConfigError
+        If a contrast was asked for that no lesion has.
     """
     facts = organ(spec.organ)
     shape = random_stream(seed, case_id, number, "shape")
@@ -80,7 +75,7 @@ def draw_recipe(
         if site is not None:
             part = tissue.paste(site)
         elif spec.site is not None and facts.name == "pancreas":
-            part = part_of_pancreas(tissue, spec.site)
+            part = parts_of_pancreas(tissue)[spec.site]
         centre = choose_site(volume, tissue, diameter, place, part)
     rotation = shape.standard_normal(4)
     rotation /= np.linalg.norm(rotation)
@@ -97,14 +92,11 @@ def draw_recipe(
     around = neighbourhood(volume, tissue, centre, search_radius_mm(diameter))
     stated = volume.metadata.get("phase")
     phase = None if stated is None else str(stated)
-    contrast = spec.contrast_hu
-    if contrast is None:
-        contrast = _visible(
-            expected_contrast_hu(facts, kind, around.parenchyma.mean_hu, phase, z),
-            around.parenchyma,
-            kind,
-        )
-    return Recipe(
+    if spec.contrast_hu is None:
+        contrast = draw_contrast_hu(facts, kind, around.parenchyma, phase, diameter, z)
+    else:
+        contrast = require_possible_hu(spec.contrast_hu, around.parenchyma.mean_hu)
+    recipe = Recipe(
         number=number,
         organ=facts.name,
         structure=tissue.structure,
@@ -116,6 +108,7 @@ def draw_recipe(
         axes=(float(axes[0]), float(axes[1]), float(axes[2])),
         irregularity=irregularity,
         wavelength=wavelength,
+        vessel_speed=1.0 if kind.cystic else _SLOW_VESSEL,
         noise_seed=noise_seed,
         contrast_hu=float(contrast),
         margin_mm=min(margin, 0.3 * diameter),
@@ -125,6 +118,7 @@ def draw_recipe(
         texture_scale_mm=kind.texture.scale_mm,
         necrosis=necrosis,
     )
+    return recipe, around
 
 
 def _draw_kind(facts: Organ, spec: LesionSpec, rng: np.random.Generator) -> LesionKind:
@@ -161,15 +155,3 @@ def _draw_necrosis(kind: LesionKind, diameter: float, rng: np.random.Generator) 
         return None
     spread = facts.hu.sd_hu * float(np.clip(core, -1.5, 1.5))
     return Necrosis(rim_share=rim, core_hu=max(facts.hu.mean_hu + spread, 0.0))
-
-
-def _visible(contrast: float, parenchyma: Parenchyma, kind: LesionKind) -> float:
-    """Bring a contrast into what is possible for the kind and visible in this scan."""
-    floor = min(hu.mean_hu - 2.0 * hu.sd_hu for hu in kind.hu.values()) - parenchyma.mean_hu
-    contrast = max(contrast, floor)
-    least = least_contrast_hu(parenchyma.noise_hu)
-    if abs(contrast) >= least:
-        return contrast
-    # Darker unless that would leave the kind's own range.
-    darker = contrast <= 0 and -least >= floor
-    return -least if darker else least

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scalemai.compiled import compiled
 from scalemai.geometry import Grid, Region
 from scalemai.measure import longest_axial_diameter_mm
-from scalemai.synthesis.automaton import NOISE_PERIOD, march
+from scalemai.synthesis.automaton import march
+from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.noise import noise_table
 from scalemai.synthesis.spec import Recipe
-from scalemai.synthesis.tissue import Neighbourhood
 
 __all__ = [
     "GrowthField",
@@ -20,6 +21,7 @@ __all__ = [
     "border_width_mm",
     "fit",
     "grow",
+    "label",
     "render",
     "search_radius_mm",
 ]
@@ -28,9 +30,10 @@ _CELLS_PER_DIAMETER = 24
 _COARSEST_CELL_MM = 1.5  # a vessel of 3 mm is still two cells wide
 _FINEST_CELL_VOXELS = 0.3  # of the finest voxel side: finer shapes would not be seen
 _HALF_SIDES = (0.85, 1.4)  # of the diameter; the second only where the first was too narrow
-_SLOW_VESSEL = 0.12  # speed along a vessel wall; author's choice: it is wrapped before it is eaten
 _SLOW_FAT = 0.35
 _GAS_HU = -250.0
+_FEW_VOXELS = 500
+_AVERAGED_MM = 1.6  # voxels of this side and more are divided into several samples
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,23 @@ class GrowthField:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A field on voxels: box within the neighbourhood, density 0 to 1, age in mm at unit speed."""
+    """A field on voxels.
+
+    Parameters
+    ----------
+    box
+        The box within the neighbourhood.
+    density
+        Mean tumor density of each voxel, 0 to 1: it fades over the border.
+    filled
+        Share of each voxel that lies within the edge: it decides the label.
+    age
+        Mean time since turning, in mm at unit speed.
+    """
 
     box: Region
     density: NDArray[np.float32]
+    filled: NDArray[np.float32]
     age: NDArray[np.float32]
 
 
@@ -88,13 +104,13 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
     around
         The tissue, at least :func:`search_radius_mm` to each side of the seed.
     """
-    table = _noise_table(recipe.noise_seed)
+    table = noise_table(recipe.noise_seed)
     spacing = np.asarray(around.grid.spacing_mm)
     cell = min(recipe.diameter_mm / _CELLS_PER_DIAMETER, _COARSEST_CELL_MM)
     cell = max(cell, _FINEST_CELL_VOXELS * float(spacing.min()))
     frame = _frame(recipe)
     # The front is followed past the border as far as the border fades and may have to move.
-    tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.5 * float(spacing.min())
+    tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.8 * float(spacing.min())
     usual = around.parenchyma
     tissue = np.array(
         [
@@ -102,7 +118,7 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
             max(25.0, 2.0 * usual.noise_hu, usual.high_hu - usual.mean_hu),
             max(35.0, 2.5 * usual.noise_hu, usual.mean_hu - usual.low_hu),
             _GAS_HU,
-            _SLOW_VESSEL,
+            recipe.vessel_speed,
             _SLOW_FAT,
         ]
     )
@@ -166,14 +182,25 @@ def render(
     if box is None:
         return None
     # Voxels larger than the cells are averaged over several points: partial volume.
-    steps = np.asarray(around.grid.spacing_mm) / max(field.cell_mm, 0.6)
-    parts = np.clip(np.rint(steps), 1, 5).astype(np.int64)
+    parts = _parts_of_voxel(around.grid, field.cell_mm)
     start = np.array([s.start for s in box], np.int64)
     shape = tuple(int(s.stop - s.start) for s in box)
     density = np.zeros(shape, np.float32)
+    filled = np.zeros(shape, np.float32)
     age = np.zeros(shape, np.float32)
-    _render(field.time, field.from_voxel, start, parts, border, width, field.cell_mm, density, age)
-    return Rendering(box, density, age)
+    _render(
+        field.time,
+        field.from_voxel,
+        start,
+        parts,
+        border,
+        width,
+        field.cell_mm,
+        density,
+        filled,
+        age,
+    )
+    return Rendering(box, density, filled, age)
 
 
 def fit(
@@ -195,7 +222,7 @@ def fit(
         rendering = render(field, recipe, around, edge)
         if rendering is None:
             return None, 0.0
-        mask = (rendering.density >= 0.5) & around.organ[rendering.box]
+        mask = label(rendering, around)
         return rendering, longest_axial_diameter_mm(mask, around.grid)
 
     best, first = at(field.edge)
@@ -219,18 +246,38 @@ def fit(
     return best
 
 
+def label(rendering: Rendering, around: Neighbourhood) -> NDArray[np.bool_]:
+    """The voxels of the organ that bear the label, on the box of a rendering.
+
+    A voxel is labelled if the lesion fills half of it or more. Of a lesion of few voxels the
+    fullest are labelled, as many as make up its volume: half-filled ones alone would be too few,
+    so a 6 mm lesion would halve its volume on a 3 mm grid.
+    """
+    share: NDArray[np.float32] = rendering.filled * around.organ[rendering.box]
+    wanted = round(float(share.sum()))
+    if wanted > _FEW_VOXELS:
+        return np.asarray(share >= 0.5, np.bool_)
+    ranked = np.sort(share, axis=None)[::-1]
+    least = ranked[max(wanted, 1) - 1]
+    return np.asarray((share >= least) & (share > 0.0), np.bool_)
+
+
 def border_width_mm(recipe: Recipe, grid: Grid) -> float:
     """Width in mm over which a lesion fades, half of it outside the mask.
 
     It is the lesion's own margin, but no sharper than the scan can show.
     """
     blur = 1.2 * min(grid.spacing_mm)
+    if min(grid.spacing_mm) > _AVERAGED_MM:  # averaging over the voxel blurs enough
+        blur *= 0.3
     return float(np.hypot(recipe.margin_mm, blur))
 
 
-def _noise_table(seed: int) -> NDArray[np.float32]:
-    rng = np.random.Generator(np.random.Philox(seed))
-    return rng.standard_normal((NOISE_PERIOD,) * 3).astype(np.float32)
+def _parts_of_voxel(grid: Grid, cell_mm: float) -> NDArray[np.int64]:
+    steps = np.asarray(grid.spacing_mm) / max(cell_mm, 0.6)
+    # Coarse voxels are always divided, or a small lesion would fill them or not by chance.
+    least = np.where(np.asarray(grid.spacing_mm) > _AVERAGED_MM, 3, 1)
+    return np.clip(np.rint(steps), least, 5).astype(np.int64)
 
 
 def _frame(recipe: Recipe) -> NDArray[np.float64]:
@@ -263,15 +310,19 @@ def _render(
     width: float,
     cell: float,
     density: NDArray[np.float32],
+    filled: NDArray[np.float32],
     age: NDArray[np.float32],
 ) -> None:
     n = time.shape[0]
     ni, nj, nk = density.shape
     samples = parts[0] * parts[1] * parts[2]
+    nu, nv, nw = np.zeros(2), np.zeros(2), np.zeros(2)
+    slope = 1.0
     for i in range(ni):
         for j in range(nj):
             for k in range(nk):
-                filled = 0.0
+                soft = 0.0
+                hard = 0
                 deep = 0.0
                 for a in range(parts[0]):
                     x = start[0] + i + (a + 0.5) / parts[0] - 0.5
@@ -292,7 +343,7 @@ def _render(
                                 continue
                             arrival = 0.0
                             known = 0.0
-                            gu, gv, gw = 0.0, 0.0, 0.0
+                            nu[0], nu[1], nv[0], nv[1], nw[0], nw[1] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
                             corners = 0
                             for di in range(2):
                                 wi = u - i0 if di else 1.0 - (u - i0)
@@ -304,20 +355,22 @@ def _render(
                                             wk = wj * (w - k0 if dk else 1.0 - (w - k0))
                                             arrival += wk * t
                                             known += wk
-                                            gu += t if di else -t
-                                            gv += t if dj else -t
-                                            gw += t if dk else -t
+                                            nu[di] += t
+                                            nv[dj] += t
+                                            nw[dk] += t
                                             corners += 1
                             if known < 0.2:  # beyond the last cell before a barrier
                                 continue
                             since = edge - arrival / known
                             # Time to depth in mm: the front passed here at 1 / slope.
-                            slope = 1.0
                             if corners == 8:
+                                gu, gv, gw = nu[1] - nu[0], nv[1] - nv[0], nw[1] - nw[0]
                                 slope = np.sqrt(gu * gu + gv * gv + gw * gw) / (4.0 * cell)
                                 slope = min(max(slope, 0.25), 4.0)
-                            filled += min(max(since / (slope * width) + 0.5, 0.0), 1.0)
-                            if since > 0.0:
+                            soft += min(max(since / (slope * width) + 0.5, 0.0), 1.0)
+                            if since >= 0.0:
+                                hard += 1
                                 deep += since
-                density[i, j, k] = filled / samples
+                density[i, j, k] = soft / samples
+                filled[i, j, k] = hard / samples
                 age[i, j, k] = deep / samples

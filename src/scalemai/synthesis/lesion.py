@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from scalemai.geometry import Region
 from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
-from scalemai.synthesis.appearance import VISIBILITY_HU, change_hu
-from scalemai.synthesis.field import border_width_mm, fit, grow, search_radius_mm
+from scalemai.synthesis.appearance import change_hu
+from scalemai.synthesis.contrast import visible_elements
+from scalemai.synthesis.field import border_width_mm, fit, grow
+from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.spec import Recipe
-from scalemai.synthesis.tissue import Tissue, neighbourhood
 from scalemai.volume import Volume
 
 __all__ = ["Lesion", "LesionMeasures", "paint_lesion", "size_tolerance_mm"]
@@ -37,6 +38,9 @@ class LesionMeasures:
         Change within the mask: mean, and smallest absolute one.
     contrast_to_noise
         Absolute mean change over noise.
+    detectability
+        The same times the root of the number of independent noise elements in the lesion's axial
+        image: signal to noise of the lesion as an object (Rose 1948); below 3 to 5 nobody sees it.
     border_mm
         Every edited voxel lies within this distance in mm, and one voxel, of the mask.
     edited_voxels
@@ -56,6 +60,7 @@ class LesionMeasures:
     mean_change_hu: float
     least_change_hu: float
     contrast_to_noise: float
+    detectability: float
     border_mm: float
     edited_voxels: int
     complete: bool
@@ -99,15 +104,15 @@ def size_tolerance_mm(diameter_mm: float, volume: Volume) -> float:
     return max(0.05 * diameter_mm, voxel)
 
 
-def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | None:
+def paint_lesion(volume: Volume, around: Neighbourhood, recipe: Recipe) -> Lesion | None:
     """Grow and paint one lesion. Pure: the same input gives the same voxels.
 
     Parameters
     ----------
     volume
         The CT; it is not changed.
-    tissue
-        The organ with its barriers, earlier lesions among them.
+    around
+        The neighbourhood of the recipe's centre, earlier lesions among its barriers.
     recipe
         What was drawn.
 
@@ -116,13 +121,12 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
     Lesion or None
         None if there was room for not even one voxel.
     """
-    around = neighbourhood(volume, tissue, recipe.centre_mm, search_radius_mm(recipe.diameter_mm))
     field = grow(recipe, around)
     tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
     rendering = fit(field, recipe, around, 0.95 * tolerance)
     if rendering is None:
         return None
-    change, mask = change_hu(field, rendering, recipe, around)
+    change, mask = change_hu(field, rendering, recipe, around, abs(volume.slope))
     if not mask.any():
         return None
     box = rendering.box
@@ -136,6 +140,9 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
     stored = np.array(before)
     stored[touched] = volume.to_stored(around.hu[box][touched] + change[touched])
     edited = stored != before
+    mask &= edited  # a voxel at the end of its type's range cannot change, so it bears no label
+    if not mask.any():
+        return None
     difference = (stored[mask].astype(np.float64) - before[mask]) * volume.slope
     volume_mm3 = int(np.count_nonzero(mask)) * volume.grid.voxel_volume_mm3
     diameter = longest_axial_diameter_mm(mask, volume.grid)
@@ -150,6 +157,9 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
         mean_change_hu=float(difference.mean()),
         least_change_hu=float(np.abs(difference).min()),
         contrast_to_noise=abs(float(difference.mean())) / around.parenchyma.noise_hu,
+        detectability=abs(float(difference.mean()))
+        / around.parenchyma.noise_hu
+        * visible_elements(diameter) ** 0.5,
         border_mm=border_width_mm(recipe, volume.grid),
         edited_voxels=int(np.count_nonzero(edited)),
         complete=complete,
@@ -159,6 +169,3 @@ def paint_lesion(volume: Volume, tissue: Tissue, recipe: Recipe) -> Lesion | Non
         f"{recipe.diameter_mm:.1f} mm",
     )
     return Lesion(recipe, place, stored, mask, edited, measures)
-
-
-assert VISIBILITY_HU >= 1.0  # or rounding to whole HU could undo a change that is labelled

@@ -127,7 +127,7 @@ def sidecar_of(
         "asked": [asdict(spec) for spec in specs],
         "rules": {
             "visibility_hu": VISIBILITY_HU,
-            "label": "density of at least one half inside the organ",
+            "label": "voxels of the organ that the lesion fills by half; of few, the fullest",
             "longest_axial_diameter": "greatest distance of voxel corners within one axial slice",
         },
         "lesions": [

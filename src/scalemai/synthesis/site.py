@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.errors import PlacementError
 from scalemai.geometry import Grid
+from scalemai.measure import bounding_box
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
 
-__all__ = ["ROOM_LEVELS", "choose_site", "part_of_pancreas"]
+__all__ = ["ROOM_LEVELS", "choose_site", "parts_of_pancreas"]
 
 ROOM_LEVELS = (0.9, 0.75, 0.6, 0.45, 0.3, 0.0)
 """Shares of the lesion's ball inside the organ, in the order of preference (author's choice)."""
@@ -19,6 +22,7 @@ ROOM_LEVELS = (0.9, 0.75, 0.6, 0.45, 0.3, 0.0)
 _CANDIDATES = 48
 _BALL_POINTS = 160
 _DRAWS = 4096
+_COARSE_MM = 4.0
 
 # Shares of the gland along its length, counted from the end in the duodenal loop. Used only where
 # no masks of the parts exist. Author's estimate, to be refined; the parts' true borders are the
@@ -77,75 +81,73 @@ def choose_site(
         if fits.size:
             x, y, z = points[fits[0]]
             break
-    if diameter_mm < 4.0 * max(tissue.grid.spacing_mm):
+    if diameter_mm < 1.5 * max(tissue.grid.spacing_mm):
         # A lesion of a few voxels starts on a voxel, or it might fall between them.
         x, y, z = tissue.grid.to_world(np.rint(tissue.grid.to_voxel((x, y, z))))
     return float(x), float(y), float(z)
 
 
-def part_of_pancreas(tissue: Tissue, part: str) -> NDArray[np.bool_]:
-    """Estimate head, body or tail of a pancreas from its shape, where no mask of the part exists.
+def parts_of_pancreas(tissue: Tissue) -> Mapping[str, NDArray[np.bool_]]:
+    """Estimate head, body and tail of a pancreas from its shape, where no masks of them exist.
 
     The gland is walked from its lowest right end (the head lies in the duodenal loop, to the
     patient's right and below the tail); distance is measured through the gland, not through fat.
+    Crumbs of mask beside the gland belong to the part that they are nearest to.
 
     Parameters
     ----------
     tissue
         The pancreas.
-    part
-        ``"head"``, ``"body"`` or ``"tail"``.
+
+    Returns
+    -------
+    mapping
+        Boolean arrays of the tissue's box under ``"head"``, ``"body"`` and ``"tail"``.
     """
-    from scipy.sparse import coo_array  # slow to import, and needed here alone
-    from scipy.sparse.csgraph import dijkstra
+    # Slow to import, and needed here alone.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components, dijkstra
+    from scipy.spatial import cKDTree
 
     # A coarse copy is enough: the result is three thick slices of a gland.
     inside = np.argwhere(tissue.organ)
-    coarse_mm = 4.0
     world = tissue.grid.to_world(inside)
-    cell = np.floor((world - world.min(axis=0)) / coarse_mm).astype(np.int64)
-    shape = tuple(int(n) + 1 for n in cell.max(axis=0))
-    flat = np.ravel_multi_index(tuple(cell.T), shape)
-    nodes, back = np.unique(flat, return_inverse=True)
-    where = np.stack(np.unravel_index(nodes, shape), axis=1)
-    lookup = np.full(shape, -1)
-    lookup[tuple(where.T)] = np.arange(len(nodes))
-    padded = np.pad(lookup, 1, constant_values=-1)
-    links = []
-    for offset in np.ndindex(3, 3, 3):
-        if offset <= (1, 1, 1):  # the other half of the neighbours
-            continue
-        other = padded[tuple((where + np.array(offset)).T)]
-        found = np.flatnonzero(other >= 0)
-        step = coarse_mm * np.linalg.norm(np.array(offset) - 1)
-        links.append((found, other[found], np.full(found.size, step)))
-    rows, columns, steps = (np.concatenate(column) for column in zip(*links, strict=True))
-    graph = coo_array((steps, (rows, columns)), shape=(len(nodes), len(nodes)))
+    cell = np.floor((world - world.min(axis=0)) / _COARSE_MM).astype(np.int64)
+    where, back = np.unique(cell, axis=0, return_inverse=True)
+    back = back.ravel()
+    pairs = cKDTree(where).query_pairs(1.8, output_type="ndarray")  # the 26 neighbours
+    steps = np.linalg.norm(where[pairs[:, 0]] - where[pairs[:, 1]], axis=1)
+    count = len(where)
+    graph = coo_array((steps, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    _, component = connected_components(graph, directed=False)
+    gland = np.flatnonzero(component == np.bincount(component[back]).argmax())
     # Right and below: the uncinate process is the lowest part, the tail the highest.
-    start = int(np.argmax(where[:, 0] - 0.5 * where[:, 2]))
-    along = dijkstra(graph.tocsr(), directed=False, indices=start)
-    along[~np.isfinite(along)] = along[np.isfinite(along)].max()
-    order = along[back] / max(float(along.max()), 1e-6)
-    low, high = _PANCREAS_SHARES[part]
-    chosen = (order >= low) & ((order < high) | (high == 1.0))
-    result = np.zeros(tissue.organ.shape, np.bool_)
-    result[tuple(inside[chosen].T)] = True
-    return result
+    start = gland[np.argmax(where[gland, 0] - 0.5 * where[gland, 2])]
+    along = dijkstra(graph, directed=False, indices=int(start))[gland]
+    _, nearest = cKDTree(where[gland]).query(where)
+    order = (along[nearest] / max(float(along.max()), 1e-6))[back]
+    parts = {}
+    for part, (low, high) in _PANCREAS_SHARES.items():
+        chosen = (order >= low) & ((order < high) | (high == 1.0))
+        parts[part] = np.zeros(tissue.organ.shape, np.bool_)
+        parts[part][tuple(inside[chosen].T)] = True
+    return parts
 
 
 def _draw_inside(
     grid: Grid, free: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Up to ``_CANDIDATES`` points in mm whose nearest voxel is free, uniform in the volume."""
-    shape = np.asarray(grid.shape)
-    index = rng.random((_DRAWS, 3)) * shape - 0.5
-    nearest = np.clip(np.rint(index).astype(np.int64), 0, shape - 1)
+    box = bounding_box(free)
+    if box is None:
+        return np.empty((0, 3))
+    low, high = (np.array([getattr(s, end) for s in box]) for end in ("start", "stop"))
+    index = low + rng.random((_DRAWS, 3)) * (high - low) - 0.5
+    nearest = np.clip(np.rint(index).astype(np.int64), low, high - 1)
     hits = index[free[tuple(nearest.T)]][:_CANDIDATES]
     if len(hits) < _CANDIDATES // 4:
         # A thin organ fills little of its box: list its voxels instead of hoping to hit them.
         inside = np.argwhere(free)
-        if not len(inside):
-            return np.empty((0, 3))
         hits = inside[rng.integers(len(inside), size=_CANDIDATES)].astype(np.float64)
     return grid.to_world(hits)
 

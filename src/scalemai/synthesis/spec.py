@@ -20,6 +20,9 @@ SMALLEST_DIAMETER_MM = 2.0
 
 LARGEST_DIAMETER_MM = 150.0
 
+FARTHEST_MM = 1e5
+"""Scanners number their table in metres; nothing lies a hundred of them away."""
+
 # What a recipe that was drawn can hold, with room to spare: outside of it the file is garbled.
 _RECIPE_LIMITS = {
     "number": (1, 255),
@@ -34,6 +37,7 @@ _RECIPE_LIMITS = {
     "margin_mm": (0, LARGEST_DIAMETER_MM),
     "texture_sd_hu": (0, 5e3),
     "texture_scale_mm": (0.1, 1e3),
+    "vessel_speed": (0, 2),
     "rim_share": (0.01, 1),
     "core_hu": (-5e3, 5e3),
 }
@@ -94,6 +98,9 @@ class LesionSpec:
             raise ConfigError(
                 f"{facts.name} has no site {self.site!r}", where="site", fix=f"known sites: {known}"
             )
+        if self.at_mm is not None and not all(abs(x) <= FARTHEST_MM for x in self.at_mm):
+            fix = "give RAS+ mm inside the organ"
+            raise ConfigError(f"{self.at_mm} is no place", where="at_mm", fix=fix)
         if self.contrast_hu is not None and not 1 <= abs(self.contrast_hu) <= 1000:
             fix = "give a difference to parenchyma of 1 to 1000 HU, negative for darker lesions"
             raise ConfigError(f"{self.contrast_hu:g} HU", where="contrast_hu", fix=fix)
@@ -127,6 +134,8 @@ class Recipe:
         Relative semi-axes, product 1.
     irregularity, wavelength
         Standard deviation of log growth speed; its wavelength as a share of the diameter.
+    vessel_speed
+        Speed of the front in vessels and ducts, relative to parenchyma.
     noise_seed
         Seed of the noise behind shape and texture.
     contrast_hu
@@ -150,6 +159,7 @@ class Recipe:
     axes: tuple[float, float, float]
     irregularity: float
     wavelength: float
+    vessel_speed: float
     noise_seed: int
     contrast_hu: float
     margin_mm: float

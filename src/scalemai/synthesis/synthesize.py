@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.anatomy import Organ, organ
+from scalemai.anatomy import Organ, is_lesion, organ
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
 from scalemai.geometry import Grid, Region
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.draw import draw_recipe
+from scalemai.synthesis.field import search_radius_mm
 from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
+from scalemai.synthesis.neighbourhood import neighbourhood
 from scalemai.synthesis.spec import LesionSpec, Recipe, random_stream
 from scalemai.synthesis.tissue import StructureBox, Tissue, crop_mask, prepare_tissue
 from scalemai.volume import Mask, Volume
@@ -94,7 +96,7 @@ class Organs:
     def tissue(self, facts: Organ, structure: str) -> Tissue:
         """One structure, with its vessels and all lesions so far as barriers."""
         if structure not in self._tissues:
-            existing = [box for name, box in self._boxes.items() if name.endswith("_lesion")]
+            existing = [box for name, box in self._boxes.items() if is_lesion(name)]
             vessels = [self._boxes[name] for name in facts.vessels if name in self._boxes]
             self._tissues[structure] = prepare_tissue(
                 self._boxes[structure], self._grid, vessels, [*existing, *self._occupied]
@@ -182,7 +184,7 @@ def grow_lesions(
         tissue = organs.tissue(facts, structure)
         best: Lesion | None = None
         for attempt in range(1 if spec.at_mm is not None else _PLACES):
-            recipe = draw_recipe(
+            recipe, around = draw_recipe(
                 spec,
                 volume,
                 tissue,
@@ -192,7 +194,7 @@ def grow_lesions(
                 attempt=attempt,
                 site=organs.site(facts, spec.site),
             )
-            lesion = paint_lesion(volume, tissue, recipe)
+            lesion = paint_lesion(volume, around, recipe)
             if lesion is None:
                 continue
             if best is None or _miss(lesion) < _miss(best):
@@ -243,10 +245,9 @@ def paint_recipes(
             fix = "give the masks that the host had"
             raise MissingStructureError(f"no mask of {recipe.structure}", where=case_id, fix=fix)
         tissue = organs.tissue(facts, recipe.structure)
-        centre = tissue.grid.to_voxel(recipe.centre_mm)
-        # Another mask than the recorded one may not even reach the place.
-        reaches = ((centre > -1) & (centre < tissue.grid.shape)).all()
-        lesion = paint_lesion(volume, tissue, recipe) if reaches else None
+        radius = search_radius_mm(recipe.diameter_mm)
+        around = neighbourhood(volume, tissue, recipe.centre_mm, radius)
+        lesion = paint_lesion(volume, around, recipe)
         if lesion is None:
             fix = "give the CT and masks that the sidecar names"
             raise PlacementError(f"lesion {recipe.number} has no room", where=case_id, fix=fix)
@@ -304,8 +305,16 @@ def _choose_structure(
             where=case_id,
             fix=f"give {' or '.join(dict.fromkeys((facts.name, *facts.structures)))}",
         )
-    if spec.site is not None and facts.sites[spec.site] in names:
-        return facts.sites[spec.site]
+    if spec.site is not None and facts.sites[spec.site] in facts.structures:
+        side = facts.sites[spec.site]
+        if side not in names:
+            have = " and ".join(names)
+            raise MissingStructureError(
+                f"has no mask of the {side}, which the site {spec.site!r} needs",
+                where=case_id,
+                fix=f"it has {have}; leave the site out or give that mask",
+            )
+        return side
     if len(names) == 1:
         return names[0]
     if spec.at_mm is not None:

@@ -1,4 +1,4 @@
-"""What a lesion grows in: one organ of one patient, cropped, and how its parenchyma looks."""
+"""What lesions grow in: one organ of one patient, cropped, with what bars their way."""
 
 from __future__ import annotations
 
@@ -9,32 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.anatomy import PHASES, LesionKind, Organ, Phase, canonical_phase
-from scalemai.compiled import compiled
-from scalemai.errors import UnknownNameError
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP
-from scalemai.volume import Mask, Volume
+from scalemai.volume import Mask
 
-__all__ = [
-    "Neighbourhood",
-    "Parenchyma",
-    "StructureBox",
-    "Tissue",
-    "crop_mask",
-    "expected_contrast_hu",
-    "neighbourhood",
-    "prepare_tissue",
-]
+__all__ = ["StructureBox", "Tissue", "crop_mask", "prepare_tissue"]
 
 _PAD_VOXELS = 2
-_SAMPLE_VOXELS = 40_000
-_THIN_MM = 2.0
-_WINDOWS = 4000
-# The quieter windows hold noise alone, the others also edges of cortex, medulla and vessels. In
-# pure noise of a usual kernel the lower quartile of window spreads is this much below the noise.
-_QUIET_TO_NOISE = 1.12
 
 
 @dataclass(frozen=True)
@@ -127,50 +109,6 @@ class Tissue:
         part[inside] = np.maximum(part[inside], np.uint8(code))
 
 
-@dataclass(frozen=True)
-class Parenchyma:
-    """How the organ around a place looks, in HU.
-
-    Parameters
-    ----------
-    mean_hu
-        Median of its voxels.
-    noise_hu
-        Standard deviation within the quieter of small axial windows: image noise, without the
-        structure of the organ (cortex and medulla, vessels).
-    low_hu, high_hu
-        10th and 90th percentile: what still counts as usual for the organ.
-    """
-
-    mean_hu: float
-    noise_hu: float
-    low_hu: float
-    high_hu: float
-
-
-@dataclass(frozen=True)
-class Neighbourhood:
-    """The part of a tissue within reach of one lesion; arrays are C-ordered copies of the box."""
-
-    region: Region
-    grid: Grid
-    hu: NDArray[np.float32]
-    organ: NDArray[np.bool_]
-    barrier: NDArray[np.uint8]
-    parenchyma: Parenchyma
-
-    @property
-    def averaging_reach(self) -> NDArray[np.int64]:
-        """Voxels to each side over which HU are averaged before tissue is judged.
-
-        One in the axial plane; across it one where slices are thin. A single noisy voxel is
-        never taken for a vessel or for fat.
-        """
-        reach = np.array([1 if step < _THIN_MM else 0 for step in self.grid.spacing_mm], np.int64)
-        reach[list(self.grid.in_plane_axes)] = 1
-        return reach
-
-
 def prepare_tissue(
     organ: StructureBox,
     grid: Grid,
@@ -215,136 +153,3 @@ def _overlap(first: Region, second: Region) -> tuple[Region | None, Region | Non
         for outer in (first, second)
     )
     return (mine[0], mine[1], mine[2]), (theirs[0], theirs[1], theirs[2])
-
-
-def neighbourhood(
-    volume: Volume, tissue: Tissue, centre_mm: tuple[float, float, float], radius_mm: float
-) -> Neighbourhood:
-    """Cut the cube of ``radius_mm`` round a point out of a tissue, with HU and statistics."""
-    spacing = np.asarray(tissue.grid.spacing_mm)
-    centre = tissue.grid.to_voxel(centre_mm)
-    # In a sheared grid a world distance spans more index steps than spacing alone says.
-    stretch = np.linalg.norm(tissue.grid.inverse[:3, :3], axis=1) * spacing
-    half = radius_mm * stretch / spacing + 1
-    local = tissue.grid.clip(centre - half, centre + half)
-    assert local is not None  # the centre is inside the organ
-    region = tuple(
-        slice(outer.start + inner.start, outer.start + inner.stop)
-        for outer, inner in zip(tissue.region, local, strict=True)
-    )
-    box: Region = (region[0], region[1], region[2])
-    hu = volume.hu(box)
-    organ = np.ascontiguousarray(tissue.organ[local])
-    barrier = np.ascontiguousarray(tissue.barrier[local])
-    return Neighbourhood(
-        box, tissue.grid.crop(local), hu, organ, barrier, _look(hu, organ, barrier, tissue.grid)
-    )
-
-
-def _look(
-    hu: NDArray[np.float32], organ: NDArray[np.bool_], barrier: NDArray[np.uint8], grid: Grid
-) -> Parenchyma:
-    values = hu[organ & (barrier == 0)]
-    if not values.size:
-        values = hu[organ]
-    values = values[:: max(values.size // _SAMPLE_VOXELS, 1)]
-    low, median, high = (float(x) for x in np.percentile(values, [10, 50, 90]))
-    first, second = grid.in_plane_axes
-    order = (grid.axial_axis, first, second)
-    # A window of about 8 mm, but of at least 5 x 5 voxels: noise is correlated over two or three.
-    half = int(np.clip(round(4.0 / max(grid.spacing_mm[first], grid.spacing_mm[second])), 2, 6))
-    planes, inside = np.transpose(hu, order), np.transpose(organ & (barrier == 0), order)
-    spread = np.empty(_WINDOWS)
-    step = max(int((organ.size / _WINDOWS) ** (1 / 3) / 2), 1)
-    count = _window_spreads(planes, inside, half, step, spread)
-    if count:
-        noise = _QUIET_TO_NOISE * float(np.percentile(spread[:count], 25))
-    else:  # an organ thinner than a window; 1.4826 MAD estimates the standard deviation
-        noise = 1.4826 * float(np.median(np.abs(values - median)))
-    return Parenchyma(median, max(noise, 1.0), low, high)
-
-
-@compiled
-def _window_spreads(
-    planes: NDArray[np.float32],
-    inside: NDArray[np.bool_],
-    half: int,
-    step: int,
-    spread: NDArray[np.float64],
-) -> int:
-    """Standard deviations within axial windows that lie in the organ by nine tenths."""
-    slices, rows, columns = planes.shape
-    least = 0.9 * (2 * half + 1) ** 2
-    found = 0
-    for s in range(0, slices, step):
-        for r in range(half, rows - half, step):
-            for c in range(half, columns - half, step):
-                if not inside[s, r, c]:
-                    continue
-                count, total, square = 0, 0.0, 0.0
-                for i in range(r - half, r + half + 1):
-                    for j in range(c - half, c + half + 1):
-                        if inside[s, i, j]:
-                            value = planes[s, i, j]
-                            count += 1
-                            total += value
-                            square += value * value
-                if count < least:
-                    continue
-                mean = total / count
-                spread[found] = np.sqrt(max(square / count - mean * mean, 0.0))
-                found += 1
-                if found == spread.size:
-                    return found
-    return found
-
-
-def expected_contrast_hu(
-    facts: Organ, kind: LesionKind, parenchyma_hu: float, phase: str | None, z: float
-) -> float:
-    """Lesion minus parenchyma in HU for this patient.
-
-    The facts give both attenuations by phase. The patient's own parenchyma says how strongly this
-    scan is enhanced: the contrast is interpolated between the unenhanced one and that of the
-    phase by the enhancement measured, so an unenhanced liver of 45 HU gets an unenhanced lesion
-    whatever the header says. Fat makes the parenchyma darker but not the lesion, so in a fatty
-    liver a metastasis may be the brighter of the two.
-
-    Parameters
-    ----------
-    facts, kind
-        Organ and lesion kind.
-    parenchyma_hu
-        Median HU of the parenchyma around the lesion.
-    phase
-        Phase as stated by the data set; the nearest by attenuation if None or not understood.
-    z
-        Standard normal number: where in the spread between patients this lesion lies.
-    """
-    expected = facts.parenchyma_hu
-    chosen = _phase_of(facts, parenchyma_hu, phase)
-    lesion = kind.hu[chosen]
-    spread = 0.5 * lesion.sd_hu * float(np.clip(z, -2.0, 2.0))
-    if kind.cystic:
-        # Fluid has its own attenuation, whatever the parenchyma does.
-        return lesion.mean_hu + spread - parenchyma_hu
-    plain = kind.hu["non_contrast"].mean_hu - expected["non_contrast"].mean_hu
-    full = lesion.mean_hu - expected[chosen].mean_hu
-    rise = expected[chosen].mean_hu - expected["non_contrast"].mean_hu
-    enhanced = parenchyma_hu - expected["non_contrast"].mean_hu
-    share = float(np.clip(enhanced / rise, 0.0, 1.5)) if rise > 0 else 0.0
-    # Within one standard deviation low attenuation is the patient's; below it is fat.
-    fat = max(-enhanced - expected["non_contrast"].sd_hu, 0.0)
-    return plain + share * (full - plain) + fat + spread
-
-
-def _phase_of(facts: Organ, parenchyma_hu: float, stated: str | None) -> Phase:
-    nearest = min(PHASES, key=lambda p: abs(facts.parenchyma_hu[p].mean_hu - parenchyma_hu))
-    if stated is None:
-        return nearest
-    try:
-        phase = canonical_phase(stated)
-    except UnknownNameError:
-        return nearest
-    # A scan marked unenhanced that is bright was enhanced: data sets are wrong here often.
-    return nearest if phase == "non_contrast" else phase
