@@ -142,8 +142,9 @@ def test_any_sampled_lesion_lies_in_its_organ_and_off_large_vessels(
     assert not (mask & abdomen.structures["veins"]).any()
     others = {"liver", "kidney_left", "pancreas"} - {organ}
     assert not any((mask & abdomen.structures[name]).any() for name in others)
-    inside = np.count_nonzero(mask & abdomen.structures[organ]) / np.count_nonzero(mask)
-    assert inside > 0.35
+    inside = np.count_nonzero(mask & abdomen.structures[organ])
+    # At most 60 % of the shape may bulge out; of a few voxels one more or less is the grid's.
+    assert inside >= max(1.0, 0.35 * np.count_nonzero(mask) - 1.0)
     assert cc3d.connected_components(mask, connectivity=26).max() == 1
     error = abs(placed.longest_axial_diameter_mm - diameter_mm)
     assert error <= max(0.05 * diameter_mm, 1.5) + 1e-6
