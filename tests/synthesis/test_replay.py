@@ -57,6 +57,12 @@ def test_replay_gives_the_same_bytes(made: Path, tmp_path: Path) -> None:
     assert hashes(tmp_path / "again") == hashes(made.parent)
 
 
+def test_a_replayed_case_can_be_replayed_from_where_it_lies(made: Path, tmp_path: Path) -> None:
+    deeper = replay(made / "synthesis.json", tmp_path / "a" / "b" / "c")
+    again = replay(deeper / "synthesis.json", tmp_path / "again")
+    assert hashes(again) == hashes(made)
+
+
 def test_replay_works_after_the_whole_tree_was_moved(made: Path, tmp_path: Path) -> None:
     before = hashes(made)
     moved = tmp_path / "elsewhere" / "deep"

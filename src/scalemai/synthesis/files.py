@@ -16,7 +16,13 @@ from scalemai.errors import IntensityError, ScaleMAIError
 from scalemai.io.atomic import atomic_folder
 from scalemai.io.nifti import read_grid, write_labels, write_mask, write_volume
 from scalemai.plausibility import check_mask_on_ct
-from scalemai.synthesis.sidecar import checksum, read_sidecar, sidecar_of, write_sidecar
+from scalemai.synthesis.sidecar import (
+    checksum,
+    moved_sidecar,
+    read_sidecar,
+    sidecar_of,
+    write_sidecar,
+)
 from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.synthesize import (
     Synthesis,
@@ -208,7 +214,7 @@ def replay(sidecar: Path, out: Path) -> Path:
     with atomic_folder(folder) as temporary:
         host = Host(volume, boxes, record.organs)
         _write_images(temporary, case, host, Synthesis(volume, lesions))
-        shutil.copyfile(sidecar, temporary / SIDECAR_NAME)
+        write_sidecar(temporary / SIDECAR_NAME, moved_sidecar(sidecar, folder))
     return folder
 
 

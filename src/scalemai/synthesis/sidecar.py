@@ -29,6 +29,7 @@ __all__ = [
     "FORMAT",
     "Sidecar",
     "checksum",
+    "moved_sidecar",
     "read_notes",
     "read_sidecar",
     "sidecar_of",
@@ -114,7 +115,7 @@ def sidecar_of(
         "origin": "synthetic",
         "host": {
             "ct": _relative(case.ct, folder),
-            "series": case.series,
+            "series": None if case.series is None else str(case.series),
             "hu_offset": case.hu_offset,
             "class_map": case.class_map,
             "phase": synthesis.volume.metadata.get("phase"),
@@ -214,6 +215,23 @@ def read_notes(folder: Path) -> tuple[str, ...]:
         As :func:`read_sidecar`.
     """
     return tuple(str(note) for note in _parse(folder / SIDECAR_NAME).get("notes", ()))
+
+
+def moved_sidecar(path: Path, folder: Path) -> dict[str, Any]:
+    """The content of a sidecar for another folder: its paths lead to the same host from there.
+
+    Raises
+    ------
+    UnreadableFileError, ConfigError
+        As :func:`read_sidecar`.
+    """
+    case = read_sidecar(path).case
+    content = _parse(path)
+    content["host"]["ct"] = _relative(case.ct, folder)
+    content["host"]["masks"] = {
+        name: _source(source, folder) for name, source in case.sources.items()
+    }
+    return content
 
 
 def _parse(path: Path) -> dict[str, Any]:
