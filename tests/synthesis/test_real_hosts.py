@@ -12,6 +12,7 @@ from scalemai.errors import PlacementError
 from scalemai.synthesis.lesion import LesionMeasures, size_tolerance_mm
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import synthesize_volume
+from scalemai.volume import Volume
 
 from .conftest import Host, read_real_host
 
@@ -66,6 +67,30 @@ def test_no_rim_of_bright_organ_is_left_at_the_surface(enhanced: Host) -> None:
         inside = np.median(made.volume.hu()[lesion])
         left.append(np.median(made.volume.hu()[shell]) - inside)
     assert np.mean(left) < 60.0  # it was 120 HU brighter than the cyst beside it
+
+
+def test_noise_in_a_real_liver_is_kept_in_amplitude_and_spectrum(enhanced: Host) -> None:
+    volume, masks = enhanced
+    spec = LesionSpec(
+        organ="liver", kind="metastasis", diameter_mm=(20, 20), uniform=True, contrast_hu=-40
+    )
+    ratios = []
+    for seed in range(20):
+        made = synthesize_volume(volume, masks, [spec], case_id="noise", seed=seed)
+        core = ndimage.binary_erosion(made.labels == 1, np.ones((3, 3, 1)), iterations=3)
+        ratios.append(
+            [_step_variance(made.volume, core, lag) / _step_variance(volume, core, lag)
+             for lag in (1, 2, 3)]
+        )  # fmt: skip
+    # Variances: 10 % of the standard deviation is 20 % of them.
+    assert np.mean(ratios, axis=0) == pytest.approx(1.0, abs=0.15)
+
+
+def _step_variance(volume: Volume, where: np.ndarray, lag: int) -> float:
+    """Variance of differences between voxels ``lag`` apart: the spectrum in another basis."""
+    both = where[lag:] & where[:-lag]
+    hu = volume.stored.astype(float)
+    return float((hu[lag:] - hu[:-lag])[both].var())
 
 
 def test_thin_organs_never_crash_at_3_mm(unenhanced: Host) -> None:
