@@ -223,6 +223,13 @@ def test_a_second_run_does_nothing(case: Path, out: Path) -> None:
     assert (hashes(out), (out / "case").stat().st_mtime_ns) == before
 
 
+def test_another_way_of_reading_the_hosts_is_another_request(case: Path, out: Path) -> None:
+    assert synthesize(case, "--out", out).code == 0
+    said = synthesize(case, "--out", out, "--hu-offset", "5")
+    assert said.code == 2
+    assert "and is HU offset 5" in said.err
+
+
 def test_a_dry_run_writes_nothing(case: Path, out: Path) -> None:
     said = synthesize(case, "--out", out, "--dry-run", "--organ", "liver,kidney")
     assert said.code == 0

@@ -138,7 +138,9 @@ def synthesize(
         for spec in request.specs:
             typer.echo(str(spec))
         return
-    with open_ledger(out, request, shard=(part, parts)) as ledger:
+    given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
+    reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    with open_ledger(out, request, shard=(part, parts), reading=reading) as ledger:
         run = synthesize_cases(chosen, out, request, ledger=ledger, workers=processes)
         code = follow(run, "synthesized", notes=read_notes)
     if montage and any(out.glob(f"*/{SIDECAR_NAME}")):

@@ -23,7 +23,9 @@ __all__ = ["LEDGER_NAME", "open_ledger", "synthesize_cases"]
 LEDGER_NAME = "ledger.jsonl"
 
 
-def open_ledger(out: Path, request: Request, *, shard: tuple[int, int] = (0, 1)) -> Ledger:
+def open_ledger(
+    out: Path, request: Request, *, shard: tuple[int, int] = (0, 1), reading: str = ""
+) -> Ledger:
     """Lock the output folder, or this shard's part of it, for one request.
 
     Parameters
@@ -34,6 +36,8 @@ def open_ledger(out: Path, request: Request, *, shard: tuple[int, int] = (0, 1))
         What is asked: another request into the same folder is refused.
     shard
         Part and number of parts, if several machines share the work.
+    reading
+        How the hosts were read (label map, class map, offset), in words that differ if it does.
 
     Raises
     ------
@@ -48,6 +52,7 @@ def open_ledger(out: Path, request: Request, *, shard: tuple[int, int] = (0, 1))
         "verb": "synthesize",
         "version": __version__,
         "seed": str(request.seed),
+        "reading": reading,
         "count": "-".join(str(n) for n in request.count),
         **_asked(request.specs),
     }
