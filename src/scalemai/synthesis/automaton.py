@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
+from scalemai.synthesis.front import sift
 from scalemai.synthesis.noise import value_noise
 
 __all__ = ["BARRIER_SLOW", "BARRIER_STOP", "march"]
@@ -105,38 +106,6 @@ def _permeability(
         share = min((mean - dark - local) / dark, 1.0)
         return float(1.0 + share * (slow_fat - 1.0))
     return 1.0
-
-
-@compiled
-def _sift(
-    heap: NDArray[np.int32], place: NDArray[np.int32], time: NDArray[np.float32], at: int, size: int
-) -> None:
-    """Restore the heap order of (time, cell) around one entry; ties go to the lower cell."""
-    cell = heap[at]
-    while at > 0:
-        parent = (at - 1) >> 1
-        other = heap[parent]
-        if time[other] < time[cell] or (time[other] == time[cell] and other < cell):
-            break
-        heap[at] = other
-        place[other] = at
-        at = parent
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        if child + 1 < size:
-            a, b = heap[child], heap[child + 1]
-            if time[b] < time[a] or (time[b] == time[a] and b < a):
-                child += 1
-        other = heap[child]
-        if time[cell] < time[other] or (time[cell] == time[other] and cell < other):
-            break
-        heap[at] = other
-        place[other] = at
-        at = child
-    heap[at] = cell
-    place[cell] = at
 
 
 @compiled
@@ -296,7 +265,7 @@ def march(
                 heap[size] = cell
                 place[cell] = size
                 size += 1
-                _sift(heap, place, time, size - 1, size)
+                sift(heap, place, time, size - 1, size)
 
     stop = np.inf
     last = 0.0
@@ -311,7 +280,7 @@ def march(
         if size > 0:
             heap[0] = moved
             place[moved] = 0
-            _sift(heap, place, time, 0, size)
+            sift(heap, place, time, 0, size)
         state[cell] = _TURNED
         i = cell // (n * n)
         j = (cell // n) % n
@@ -360,9 +329,9 @@ def march(
                     heap[size] = neighbour
                     place[neighbour] = size
                     size += 1
-                    _sift(heap, place, time, size - 1, size)
+                    sift(heap, place, time, size - 1, size)
                 else:
-                    _sift(heap, place, time, place[neighbour], size)
+                    sift(heap, place, time, place[neighbour], size)
     complete = stop < np.inf
     if not complete:
         stop = last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,6 +91,16 @@ class Box:
     def xyz(self) -> tuple[F32, F32, F32]:
         """Coordinates ready to broadcast."""
         return self.x[:, None, None], self.y[None, :, None], self.z[None, None, :]
+
+    def slabs(self) -> Iterator[Box]:
+        """The block in overlapping slabs along z: they bound the memory that painting needs."""
+        i, j, k = self.region
+        for low in range(0, self.z.size, 48):
+            high = min(low + 50, self.z.size)
+            if high - low < 3:
+                break
+            part = slice(k.start + low, k.start + high)
+            yield Box((i, j, part), self.x, self.y, self.z[low:high])
 
 
 @dataclass(frozen=True)

@@ -158,13 +158,7 @@ def paint_colon(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     box = canvas.around(tubes, 8)
     if box is None:
         return
-    # Slabs bound the memory that the whole colon would need.
-    for low in range(0, box.z.size, 48):
-        high = min(low + 50, box.z.size)
-        if high - low < 3:
-            break
-        i, j, k = box.region
-        slab = Box((i, j, slice(k.start + low, k.start + high)), box.x, box.y, box.z[low:high])
+    for slab in box.slabs():
         _paint_colon_slab(canvas, body, hu, slab, tubes)
 
 
