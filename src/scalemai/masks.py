@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scalemai.errors import GeometryError, IntensityError
 from scalemai.geometry import CORNER_TOLERANCE_MM, Grid
-from scalemai.io.nifti import read_labels, read_mask
+from scalemai.io.nifti import is_nifti_name, read_labels, read_mask
 from scalemai.volume import Mask
 
 __all__ = ["MaskSource", "each_source", "read_sources"]
@@ -25,9 +25,10 @@ class MaskSource:
     Parameters
     ----------
     path
-        NIfTI file.
+        NIfTI file, or DICOM segmentation.
     values
-        Label values whose voxels make the structure; empty if the whole file is its mask.
+        Label values or segment numbers whose voxels make the structure; empty if the whole file
+        is its mask.
     """
 
     path: Path
@@ -92,12 +93,28 @@ def each_source(
         else:
             yield name, _read_alone(source.path, name, grid, ct)
     for path, names in by_path.items():
+        if not is_nifti_name(path):
+            yield from _read_segments(path, {name: sources[name].values for name in names}, grid)
+            continue
         labels, found = read_labels(path)
         labels = _turned(labels, found, grid, path, ct)
         if path in known_values:
             _refuse_unknown_values(labels, *known_values[path], path)
         for name in names:
             yield name, Mask(_is_any_of(labels, sources[name].values), grid, name, path)
+
+
+def _read_segments(
+    path: Path, numbers: Mapping[str, tuple[int, ...]], grid: Grid
+) -> Iterator[tuple[str, Mask]]:
+    """Structures of a DICOM segmentation, one at a time; its segments may overlap."""
+    # highdicom and pydicom take long to import and most masks are NIfTI.
+    from scalemai.io.dicom_seg_read import read_segmentation
+
+    for name, values in numbers.items():
+        segments = read_segmentation(path, match_grid=grid, segments=values)
+        array = np.logical_or.reduce([segment.mask.array for segment in segments])
+        yield name, Mask(np.asarray(array, np.bool_), grid, name, path)
 
 
 def _read_alone(path: Path, name: str, grid: Grid, ct: Path) -> Mask:

@@ -347,12 +347,34 @@ def test_a_label_map_needs_its_class_map(tmp_path: Path, out: Path) -> None:
 
 
 def test_masks_of_other_formats_are_refused_by_name(case: Path, out: Path) -> None:
+    nrrd = case.parent / "seg.nrrd"
+    nrrd.write_bytes(b"NRRD0004")
+    said = synthesize(case, "--labels", nrrd, "--class-map", "pants", "--out", out)
+    assert said.code == 2
+    assert said.lines[0].startswith(f"scalemai: {nrrd}: is neither NIfTI nor DICOM; give NIfTI")
+    assert not out.exists()
+
+
+def test_a_damaged_segmentation_is_named(case: Path, out: Path) -> None:
     seg = case.parent / "seg.dcm"
     seg.write_bytes(b"\0" * 128 + b"DICM")
-    said = synthesize(case, "--labels", seg, "--class-map", "pants", "--out", out)
-    assert said.code == 2
-    assert said.lines[0].startswith(f"scalemai: {seg}: is not a NIfTI file; give .nii")
+    said = synthesize(case, "--labels", seg, "--out", out)
+    assert said.code == 1
+    assert len(said.lines) == 1
+    assert str(seg) in said.lines[0]
     assert not out.exists()
+
+
+@pytest.mark.real
+def test_a_dicom_segmentation_may_hold_the_masks(shared_data: Path, out: Path) -> None:
+    folder = shared_data / "dicom" / "dcmqi_ct3"
+    seg = folder / "seg" / "liver.dcm"
+    said = synthesize(folder / "ct", "--labels", seg, "--out", out)
+    assert said.code == 0, said.err
+    (made,) = out.glob("*/segmentations/liver_lesion.nii.gz")
+    again = scalemai("replay", made.parents[1] / "synthesis.json", "--out", out.parent / "again")
+    assert again.code == 0, again.err
+    assert hashes(out.parent / "again") == hashes(out)
 
 
 def test_dicom_with_masks_of_its_grid_works_end_to_end(tmp_path: Path, out: Path) -> None:

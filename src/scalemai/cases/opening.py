@@ -14,6 +14,7 @@ from scalemai.cases.entry import (
     LabelValues,
     Scan,
     label_values,
+    named_values,
     no_class_map,
     refuse_unexplained,
 )
@@ -23,6 +24,7 @@ from scalemai.cases.layouts.manifests import MANIFEST
 from scalemai.cases.paths import case_name, nifti_stem
 from scalemai.cases.table import to_table
 from scalemai.errors import ConfigError, UnreadableFileError
+from scalemai.io.nifti import is_nifti_name
 
 __all__ = ["open_cases"]
 
@@ -50,7 +52,8 @@ def open_cases(
         Name of the layout (see :data:`scalemai.cases.layouts.LAYOUTS`); recognized by content
         if not given.
     labels
-        Label map of a single CT; needs ``class_map``.
+        Label map of a single CT, which needs ``class_map``; or a DICOM segmentation, whose
+        segments are known by their own labels unless ``class_map`` says otherwise.
     masks
         Masks of a single CT: a folder with one file per structure, or one such file.
     class_map
@@ -146,6 +149,8 @@ def _with_masks(
     bare = replace(entry, mask_folder=None, mask_files=(), label_map=None, labels=None)
     if labels is not None:
         path = _existing(labels)
+        if values is None and path.is_file() and not is_nifti_name(path):
+            values = _segment_values(path)
         if values is None:
             raise no_class_map(path)
         return replace(bare, label_map=str(path), labels=values)
@@ -158,6 +163,14 @@ def _with_masks(
             raise ConfigError("holds no NIfTI mask", where=path, fix="give .nii or .nii.gz files")
         return replace(bare, mask_folder=str(folder), mask_files=files)
     return entry
+
+
+def _segment_values(path: Path) -> LabelValues:
+    """What the segments of a DICOM segmentation are, by their own labels."""
+    from scalemai.io.dicom_seg_read import list_segments
+
+    pairs = ((label, (number,)) for number, label in list_segments(path).items())
+    return named_values(f"the segments of {path.name}", pairs)
 
 
 def _existing(path: Path | str) -> Path:

@@ -22,6 +22,7 @@ __all__ = [
     "write_phantom_cases",
 ]
 
+_OTHER_FORMATS = {".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".npz", ".npy"}
 _MOST_LESIONS = 50
 
 
@@ -111,7 +112,7 @@ def open_dataset(
     hu_offset: float = 0.0,
     **how: Any,
 ) -> Dataset:
-    """Open the cases; ``labels`` may be a label map, a folder of masks, or one named mask.
+    """Open the cases; ``labels`` may be a label map, DICOM SEG, a folder of masks or one mask.
 
     Raises
     ------
@@ -124,13 +125,14 @@ def open_dataset(
     from scalemai.errors import UnknownNameError
     from scalemai.io.nifti import is_nifti_name
 
-    if labels is not None and labels.is_file() and not is_nifti_name(labels):
-        fix = "give .nii or .nii.gz; convert DICOM SEG, .nrrd and .mha first (3D Slicer, SimpleITK)"
-        raise ConfigError("is not a NIfTI file", where=labels, fix=fix)
+    segmentation = labels is not None and labels.is_file() and not is_nifti_name(labels)
+    if labels is not None and labels.suffix.lower() in _OTHER_FORMATS:
+        fix = "give NIfTI or DICOM SEG; convert others first (3D Slicer, SimpleITK)"
+        raise ConfigError("is neither NIfTI nor DICOM", where=labels, fix=fix)
     if not isfinite(hu_offset):
         raise ConfigError(f"{hu_offset} HU", where="--hu-offset", fix="give a number, often -1024")
     how["hu_offset"] = hu_offset
-    if labels is None or (class_map is not None and not labels.is_dir()):
+    if labels is None or segmentation or (class_map is not None and not labels.is_dir()):
         return open_cases(cases, labels=labels, class_map=class_map, **how)
     if labels.is_file():
         try:

@@ -22,7 +22,7 @@ from scalemai.io.dicom_pixels import stored_frames
 from scalemai.io.dicom_stack import sparse_grid
 from scalemai.volume import Mask
 
-__all__ = ["FRACTION_THRESHOLD", "Segment", "read_segmentation"]
+__all__ = ["FRACTION_THRESHOLD", "Segment", "list_segments", "read_segmentation"]
 
 FRACTION_THRESHOLD = 0.5
 """A voxel of a fractional segment belongs to the mask from this fraction on (author's choice)."""
@@ -122,6 +122,25 @@ def read_segmentation(
         dataset = files.dataset(name)
         with damage_named(where, "the header is damaged or incomplete"):
             return _read(dataset, where, match_grid, segments, fraction_threshold)
+
+
+def list_segments(path: Path | str) -> dict[int, str]:
+    """Number and label of each segment of a DICOM SEG, from its header.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the file is no segmentation, truncated or damaged.
+    CaseError
+        If several segmentations are there.
+    """
+    with header_remarks(), DicomFiles(path) as files:
+        name = _only_segmentation(files)
+        where = files.where(name)
+        header = files.header(name, ["SegmentSequence"])
+        with damage_named(where, "the header is damaged or incomplete"):
+            items = () if header is None else header.get("SegmentSequence", ())
+            return {int(item.SegmentNumber): text(item.get("SegmentLabel")) for item in items}
 
 
 def _only_segmentation(files: DicomFiles) -> str:
