@@ -91,6 +91,17 @@ def test_another_request_is_refused_and_its_differences_are_named(tmp_path: Path
     assert path.read_bytes() == before
 
 
+def test_a_ledger_in_which_nothing_is_done_binds_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path, fingerprint="series missing") as ledger:
+        ledger.append(Outcome("a", "failed", 0.1, 1, error="choose a series"))
+    with Ledger(path, fingerprint="series chosen") as ledger:
+        assert ledger.finished() == set()
+        ledger.append(Outcome("a", "done", 0.1, 1))
+    with pytest.raises(ConfigError, match="was series chosen and is series missing"):
+        Ledger(path, fingerprint="series missing")
+
+
 def test_a_refused_ledger_does_not_stay_locked(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     written(path)

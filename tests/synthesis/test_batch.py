@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ import pytest
 
 from cli.hosts import hashes, start, tree, write_case, write_cases
 from scalemai.cases import open_cases
-from scalemai.engine import read_ledger
+from scalemai.engine import Outcome, read_ledger
 from scalemai.errors import ConfigError, LockedError
 from scalemai.synthesis.batch import open_ledger, synthesize_cases
 from scalemai.synthesis.files import Request
@@ -129,10 +130,18 @@ def test_cases_that_are_done_are_not_done_again(root: Path, out: Path) -> None:
 def test_another_request_into_the_same_folder_is_refused(
     root: Path, out: Path, other: Request, named: str, shard: tuple[int, int]
 ) -> None:
-    open_ledger(out, REQUEST).close()
+    with open_ledger(out, REQUEST) as ledger:
+        ledger.append(Outcome("case_00", "done", 1.0, 1))
     with pytest.raises(ConfigError, match=f"{named}.*; choose another --out"):
         open_ledger(out, other, shard=shard)
     open_ledger(out, REQUEST, shard=shard).close()
+
+
+def test_a_request_that_did_nothing_may_be_mended(out: Path) -> None:
+    with open_ledger(out, REQUEST) as ledger:
+        ledger.append(Outcome("case_00", "failed", 1.0, 1, error="choose a series"))
+    open_ledger(out, replace(REQUEST, seed=12)).close()
+    assert read_ledger(out / "ledger.jsonl") == []
 
 
 def test_two_runs_in_one_folder_are_refused(out: Path) -> None:

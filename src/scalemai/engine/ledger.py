@@ -48,7 +48,7 @@ class Ledger:
     LockedError
         If another run has it open.
     ConfigError
-        If it was written for another fingerprint, or the file is no ledger.
+        If it was written for another fingerprint and something is done, or is no ledger.
     OutputError
         If it cannot be written: permission, disk full.
     """
@@ -74,17 +74,25 @@ class Ledger:
         self._file.seek(0)
         content = self._file.read()
         whole = _whole_lines(content)
-        if whole:
-            _compare(_fields(whole, self.path), fields, self.path)
-            self._status = {record.key: record.status for record in _records(whole)}
+        there = _fields(whole, self.path) if whole else {}
+        self._status = {record.key: record.status for record in _records(whole)}
+        if whole and there != fields and not self.finished():
+            # Nothing was done, so nothing would be mixed: a mended request may start anew.
+            self._status = {}
+            self._begin(fields)
+        elif whole:
+            _compare(there, fields, self.path)
             if len(whole) < len(content):
                 self._file.truncate(len(whole))
         elif content[: len(_OPENING)] != _OPENING[: len(content)]:
             raise _foreign(self.path)
         else:
-            self._file.truncate(0)
-            self._write({_FORMAT: 1, "fingerprint": fields})
-            _sync_folder(self.path.parent)
+            self._begin(fields)
+
+    def _begin(self, fields: dict[str, str]) -> None:
+        self._file.truncate(0)
+        self._write({_FORMAT: 1, "fingerprint": fields})
+        _sync_folder(self.path.parent)
 
     def finished(self) -> set[str]:
         """Keys whose last outcome is ``done``."""

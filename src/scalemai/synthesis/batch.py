@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scalemai._version import __version__
 from scalemai.case import Case
-from scalemai.engine import Ledger, Run
+from scalemai.engine import Ledger, Run, read_ledger
 from scalemai.engine import map as map_cases
 from scalemai.errors import ConfigError
 from scalemai.io.atomic import remove_partials
@@ -56,9 +56,9 @@ def open_ledger(
         "count": "-".join(str(n) for n in request.count),
         **_asked(request.specs),
     }
-    _refuse_another_request(out, request_fields)
     part, parts = shard
     name = LEDGER_NAME if parts == 1 else f"ledger-{part:04d}-of-{parts:04d}.jsonl"
+    _refuse_another_request(out, request_fields, own=out / name)
     return Ledger(out / name, fingerprint=request_fields)
 
 
@@ -119,7 +119,7 @@ def _asked(specs: Sequence[LesionSpec]) -> dict[str, str]:
     return texts
 
 
-def _refuse_another_request(out: Path, here: Mapping[str, str]) -> None:
+def _refuse_another_request(out: Path, here: Mapping[str, str], *, own: Path) -> None:
     """Every share of the work has its own ledger, so those of other shares count too."""
     for path in sorted(out.glob("ledger*.jsonl")):
         try:
@@ -132,7 +132,8 @@ def _refuse_another_request(out: Path, here: Mapping[str, str]) -> None:
             for name in here
             if there.get(name) != here[name]
         ]
-        if changes:
+        # Of the own ledger, which is about to be locked, only finished cases bind.
+        if changes and (path != own or any(one.status == "done" for one in read_ledger(path))):
             what = f"holds cases of another request: {', '.join(changes)}"
             fix = "choose another --out, or repeat the earlier request to go on with it"
             raise ConfigError(what, where=out, fix=fix)
