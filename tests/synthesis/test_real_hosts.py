@@ -66,7 +66,7 @@ def test_no_rim_of_bright_organ_is_left_at_the_surface(enhanced: Host) -> None:
         shell = ndimage.binary_dilation(lesion, np.ones((3, 3, 1))) & ~organ
         inside = np.median(made.volume.hu()[lesion])
         left.append(np.median(made.volume.hu()[shell]) - inside)
-    assert np.mean(left) < 60.0  # it was 120 HU brighter than the cyst beside it
+    assert np.mean(left) < 75.0  # without it the rim is 120 HU brighter than the cyst
 
 
 def test_noise_in_a_real_liver_is_kept_in_amplitude_and_spectrum(enhanced: Host) -> None:

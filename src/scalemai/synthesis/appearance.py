@@ -82,6 +82,7 @@ def _spill(
     hu: NDArray[np.float32],
     organ: NDArray[np.bool_],
     density: NDArray[np.float32],
+    mask: NDArray[np.bool_],
     start: NDArray[np.int64],
     reach: NDArray[np.int64],
     x: int,
@@ -93,28 +94,39 @@ def _spill(
     """Change in HU of a voxel beside the organ's mask that is partly organ all the same.
 
     Masks are often drawn a little too small. The voxel's share of organ is read off its HU,
-    between the parenchyma and what differs most from it one voxel further out; without this, a
-    rim of unchanged parenchyma would surround every lesion at the surface.
+    between the parenchyma and what lies two voxels further out, away from the organ: fat, or the
+    neighbour that the organ touches. Without this, a rim of unchanged parenchyma would surround
+    every lesion at the surface. ``reach`` is 0 along axes that are too coarse to look along.
     """
     ni, nj, nk = density.shape
     mi, mj, mk = organ.shape
-    lesion, neighbours = 0.0, 0
-    out = mean
-    for a in range(max(x - reach[0], 0), min(x + reach[0] + 1, mi)):
-        for b in range(max(y - reach[1], 0), min(y + reach[1] + 1, mj)):
-            for c in range(max(z - reach[2], 0), min(z + reach[2] + 1, mk)):
-                adjacent = abs(a - x) <= 1 and abs(b - y) <= 1 and abs(c - z) <= 1
-                if organ[a, b, c]:
-                    if adjacent:
-                        i, j, k = a - start[0], b - start[1], c - start[2]
-                        if 0 <= i < ni and 0 <= j < nj and 0 <= k < nk:
-                            lesion += density[i, j, k]
-                        neighbours += 1
-                elif not adjacent and abs(hu[a, b, c] - mean) > abs(out - mean):
-                    out = hu[a, b, c]
-    if lesion == 0.0:
+    lesion, neighbours, labelled = 0.0, 0, 0
+    di, dj, dk = 0, 0, 0
+    ra, rb, rc = min(reach[0], 1), min(reach[1], 1), min(reach[2], 1)
+    for a in range(-ra, ra + 1):
+        for b in range(-rb, rb + 1):
+            for c in range(-rc, rc + 1):
+                u, v, w = x + a, y + b, z + c
+                if u < 0 or v < 0 or w < 0 or u >= mi or v >= mj or w >= mk:
+                    continue
+                if not organ[u, v, w]:
+                    continue
+                neighbours += 1
+                di, dj, dk = di + a, dj + b, dk + c
+                i, j, k = u - start[0], v - start[1], w - start[2]
+                if 0 <= i < ni and 0 <= j < nj and 0 <= k < nk:
+                    lesion += density[i, j, k]
+                    labelled += mask[i, j, k]
+    length = np.sqrt(di * di + dj * dj + dk * dk)
+    if labelled == 0 or length == 0.0:
         return 0.0
-    if abs(mean - out) < 30.0:  # another organ: nothing tells the two apart
+    u = x - int(np.rint(2.0 * di / length))
+    v = y - int(np.rint(2.0 * dj / length))
+    w = z - int(np.rint(2.0 * dk / length))
+    if u < 0 or v < 0 or w < 0 or u >= mi or v >= mj or w >= mk or organ[u, v, w]:
+        return 0.0
+    out = hu[u, v, w]
+    if abs(mean - out) < 30.0:  # another organ of the same attenuation: nothing tells them apart
         return 0.0
     share = min((hu[x, y, z] - out) / (mean - out), 1.0)
     if share < 0.25:  # within the noise of what lies outside
@@ -152,7 +164,7 @@ def _paint(
                     continue
                 if not organ[x, y, z]:
                     change[i, j, k] = _spill(
-                        hu, organ, density, start, reach, x, y, z, mean, contrast
+                        hu, organ, density, mask, start, reach, x, y, z, mean, contrast
                     )
                     continue
                 if share <= 0.0 and not mask[i, j, k]:

@@ -316,8 +316,8 @@ def _render(
     n = time.shape[0]
     ni, nj, nk = density.shape
     samples = parts[0] * parts[1] * parts[2]
-    nu, nv, nw = np.zeros(2), np.zeros(2), np.zeros(2)
-    slope = 1.0
+    sums = np.zeros((3, 2))
+    counts = np.zeros((3, 2), np.int64)
     for i in range(ni):
         for j in range(nj):
             for k in range(nk):
@@ -343,8 +343,8 @@ def _render(
                                 continue
                             arrival = 0.0
                             known = 0.0
-                            nu[0], nu[1], nv[0], nv[1], nw[0], nw[1] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-                            corners = 0
+                            sums[:] = 0.0
+                            counts[:] = 0
                             for di in range(2):
                                 wi = u - i0 if di else 1.0 - (u - i0)
                                 for dj in range(2):
@@ -355,18 +355,22 @@ def _render(
                                             wk = wj * (w - k0 if dk else 1.0 - (w - k0))
                                             arrival += wk * t
                                             known += wk
-                                            nu[di] += t
-                                            nv[dj] += t
-                                            nw[dk] += t
-                                            corners += 1
+                                            sums[0, di] += t
+                                            sums[1, dj] += t
+                                            sums[2, dk] += t
+                                            counts[0, di] += 1
+                                            counts[1, dj] += 1
+                                            counts[2, dk] += 1
                             if known < 0.2:  # beyond the last cell before a barrier
                                 continue
                             since = edge - arrival / known
                             # Time to depth in mm: the front passed here at 1 / slope.
-                            if corners == 8:
-                                gu, gv, gw = nu[1] - nu[0], nv[1] - nv[0], nw[1] - nw[0]
-                                slope = np.sqrt(gu * gu + gv * gv + gw * gw) / (4.0 * cell)
-                                slope = min(max(slope, 0.25), 4.0)
+                            square = 0.0
+                            for axis in range(3):
+                                if counts[axis, 0] > 0 and counts[axis, 1] > 0:
+                                    ahead = sums[axis, 1] / counts[axis, 1]
+                                    square += (ahead - sums[axis, 0] / counts[axis, 0]) ** 2
+                            slope = min(max(np.sqrt(square) / cell, 0.25), 4.0)
                             soft += min(max(since / (slope * width) + 0.5, 0.0), 1.0)
                             if since >= 0.0:
                                 hard += 1
