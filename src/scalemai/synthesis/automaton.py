@@ -239,7 +239,8 @@ def march(
     slabs = 2 * int(np.ceil(reach_mm / slab_mm)) + 3
     lowest = np.full((slabs, _DIRECTIONS), np.inf)
     highest = np.full((slabs, _DIRECTIONS), -np.inf)
-    # A cell is a cube: it reaches half a step beyond its centre in every direction.
+    # The front stands at the cell that turned last and, at the other end, up to a step beyond the
+    # outermost cell that has turned: half a step on average.
     widest = 0.0
 
     # The seed is a small ball with its exact times: the upwind rule is coarse near a point source.
@@ -298,7 +299,7 @@ def march(
                     lowest[s, d] = along
                 if along > highest[s, d]:
                     highest[s, d] = along
-                width = highest[s, d] - lowest[s, d] + step_mm
+                width = highest[s, d] - lowest[s, d] + 0.5 * step_mm
                 if width > widest:
                     widest = width
             if widest >= diameter_mm:
