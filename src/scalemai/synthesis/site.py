@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.errors import PlacementError
-from scalemai.geometry import Grid
-from scalemai.measure import bounding_box
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
@@ -63,10 +61,7 @@ def choose_site(
     PlacementError
         If no voxel of the part is free.
     """
-    free = tissue.organ & (tissue.barrier == 0)
-    if part is not None:
-        free &= part
-    points = _draw_inside(tissue.grid, free, rng)
+    points = _draw_inside(tissue, part, rng)
     if not len(points):
         raise PlacementError(
             f"no free place is left in the {tissue.structure}",
@@ -135,21 +130,24 @@ def parts_of_pancreas(tissue: Tissue) -> Mapping[str, NDArray[np.bool_]]:
 
 
 def _draw_inside(
-    grid: Grid, free: NDArray[np.bool_], rng: np.random.Generator
+    tissue: Tissue, part: NDArray[np.bool_] | None, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Up to ``_CANDIDATES`` points in mm whose nearest voxel is free, uniform in the volume."""
-    box = bounding_box(free)
-    if box is None:
-        return np.empty((0, 3))
-    low, high = (np.array([getattr(s, end) for s in box]) for end in ("start", "stop"))
+    low, high = (np.array([getattr(s, end) for s in tissue.extent]) for end in ("start", "stop"))
     index = low + rng.random((_DRAWS, 3)) * (high - low) - 0.5
-    nearest = np.clip(np.rint(index).astype(np.int64), low, high - 1)
-    hits = index[free[tuple(nearest.T)]][:_CANDIDATES]
+    at = tuple(np.clip(np.rint(index).astype(np.int64), low, high - 1).T)
+    free = tissue.organ[at] & (tissue.barrier[at] == 0)
+    if part is not None:
+        free &= part[at]
+    hits = index[free][:_CANDIDATES]
     if len(hits) < _CANDIDATES // 4:
         # A thin organ fills little of its box: list its voxels instead of hoping to hit them.
-        inside = np.argwhere(free)
+        everywhere = tissue.organ & (tissue.barrier == 0)
+        inside = np.argwhere(everywhere if part is None else everywhere & part)
+        if not len(inside):
+            return np.empty((0, 3))
         hits = inside[rng.integers(len(inside), size=_CANDIDATES)].astype(np.float64)
-    return grid.to_world(hits)
+    return tissue.grid.to_world(hits)
 
 
 def _ball(count: int) -> NDArray[np.float64]:

@@ -85,6 +85,13 @@ class Tissue:
                 best = max(best, float(np.hypot(height, width)))
         return best
 
+    @cached_property
+    def extent(self) -> Region:
+        """The smallest part of the box that holds the organ."""
+        found = bounding_box(self.organ)
+        assert found is not None  # no tissue is made of an empty mask
+        return found
+
     def holds(self, at_mm: tuple[float, float, float]) -> bool:
         """Whether a point, RAS+ mm, lies in a voxel of the organ."""
         index = np.rint(self.grid.to_voxel(at_mm)).astype(int)
