@@ -75,15 +75,10 @@ class Tissue:
     def widest_mm(self) -> float:
         """Upper bound in mm of the longest axial diameter that the organ has room for."""
         first, second = self.grid.in_plane_axes
-        best = 0.0
-        for index in range(self.organ.shape[self.grid.axial_axis]):
-            plane = np.take(self.organ, index, axis=self.grid.axial_axis)
-            rows, columns = (np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0))
-            if rows.size:
-                height = (rows[-1] - rows[0] + 1) * self.grid.spacing_mm[first]
-                width = (columns[-1] - columns[0] + 1) * self.grid.spacing_mm[second]
-                best = max(best, float(np.hypot(height, width)))
-        return best
+        slices = np.moveaxis(self.organ, self.grid.axial_axis, 0)
+        height = _spans(np.any(slices, axis=2)) * self.grid.spacing_mm[first]
+        width = _spans(np.any(slices, axis=1)) * self.grid.spacing_mm[second]
+        return float(np.hypot(height, width).max())
 
     @cached_property
     def extent(self) -> Region:
@@ -114,6 +109,12 @@ class Tissue:
         part = self.barrier[here]
         inside = box.array[there]
         part[inside] = np.maximum(part[inside], np.uint8(code))
+
+
+def _spans(hit: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """For each row, the number of cells from the first to the last that is hit; 0 if none is."""
+    length = hit.shape[1] - hit.argmax(axis=1) - hit[:, ::-1].argmax(axis=1)
+    return np.asarray(np.where(hit.any(axis=1), length, 0), np.intp)
 
 
 def prepare_tissue(
