@@ -8,6 +8,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from scalemai.cli.arguments import (
+    ClassMap,
+    HuOffset,
+    Labels,
+    Layout,
+    Out,
+    Seed,
+    Series,
+    Shard,
+    Workers,
+)
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -41,22 +52,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Out = Annotated[Path, typer.Option(help="Folder to write to.", show_default=False)]
-Seed = Annotated[int, typer.Option(min=0, help="Seed: the same seed gives the same files.")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes; by default what cores and memory allow.")
-]
-Shard = Annotated[
-    str, typer.Option(metavar="I/N", help="Do part I of N, from 0, for example in a SLURM array.")
-]
-Labels = Annotated[
-    Path | None, typer.Option(help="Label map, folder of masks, or mask named after its structure.")
-]
-ClassMap = Annotated[str | None, typer.Option(help="Class map of the label map, e.g. pants.")]
-Layout = Annotated[str | None, typer.Option(help="Layout of the data set, if not recognised.")]
-Series = Annotated[str | None, typer.Option(help="SeriesInstanceUID, or its unique start.")]
-HuOffset = Annotated[float, typer.Option(help="Added to every voxel on reading, e.g. -1024.")]
 
 _MEMORY_PER_WORKER_BYTES = 2 << 30
 
