@@ -12,8 +12,8 @@ from .synthesis.batch import synthesize_cases as synthesize_cases
 from .synthesis.files import Request as Request
 from .synthesis.files import replay as replay
 from .synthesis.files import synthesize_case as synthesize_case
+from .synthesis.recipe import Recipe as Recipe
 from .synthesis.spec import LesionSpec as LesionSpec
-from .synthesis.spec import Recipe as Recipe
 from .synthesis.synthesize import Synthesis as Synthesis
 from .synthesis.synthesize import synthesize_volume as synthesize_volume
 from .volume import Mask as Mask

@@ -16,7 +16,7 @@ from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.field import GrowthField, Rendering, label
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.noise import value_noise
-from scalemai.synthesis.spec import Recipe
+from scalemai.synthesis.recipe import Recipe
 
 __all__ = ["VISIBILITY_HU", "change_hu"]
 

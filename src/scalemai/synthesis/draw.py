@@ -9,8 +9,9 @@ from scalemai.errors import PlacementError
 from scalemai.synthesis.contrast import draw_contrast_hu, require_possible_hu
 from scalemai.synthesis.field import search_radius_mm
 from scalemai.synthesis.neighbourhood import Neighbourhood, neighbourhood
+from scalemai.synthesis.recipe import Necrosis, Recipe
 from scalemai.synthesis.site import choose_site, parts_of_pancreas
-from scalemai.synthesis.spec import LesionSpec, Necrosis, Recipe, random_stream
+from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.tissue import StructureBox, Tissue
 from scalemai.volume import Volume
 

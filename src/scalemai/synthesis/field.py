@@ -13,7 +13,7 @@ from scalemai.measure import longest_axial_diameter_mm
 from scalemai.synthesis.automaton import march
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.noise import noise_table
-from scalemai.synthesis.spec import Recipe
+from scalemai.synthesis.recipe import Recipe
 
 __all__ = [
     "GrowthField",

@@ -14,7 +14,7 @@ from scalemai.synthesis.appearance import change_hu
 from scalemai.synthesis.contrast import visible_elements
 from scalemai.synthesis.field import border_width_mm, fit, grow
 from scalemai.synthesis.neighbourhood import Neighbourhood
-from scalemai.synthesis.spec import Recipe
+from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Volume
 
 __all__ = ["Lesion", "LesionMeasures", "paint_lesion", "size_tolerance_mm"]

@@ -20,7 +20,8 @@ from scalemai.case import Case, MaskSource, check_case_id
 from scalemai.errors import ConfigError, UnreadableFileError
 from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.appearance import VISIBILITY_HU
-from scalemai.synthesis.spec import LesionSpec, Recipe
+from scalemai.synthesis.recipe import Recipe
+from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import Synthesis
 from scalemai.synthesis.target import SIDECAR_NAME
 from scalemai.volume import Volume

@@ -1,19 +1,18 @@
-"""What is wanted, what was drawn, and the random streams that lead from one to the other."""
+"""What is wanted, and the random streams that lead from there to what is drawn."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-from scalemai.anatomy import organ
-from scalemai.errors import ConfigError
+from scalemai.anatomy import LesionKind, Organ, canonical, organ
+from scalemai.errors import ConfigError, UnknownNameError
 
-__all__ = ["LesionSpec", "Necrosis", "Recipe", "parse_range", "random_stream"]
+__all__ = ["LARGEST_DIAMETER_MM", "LesionSpec", "parse_range", "random_stream"]
 
 SMALLEST_DIAMETER_MM = 2.0
 """The smallest lesion that is offered: below two millimetres CT resolves no lesion."""
@@ -23,31 +22,15 @@ LARGEST_DIAMETER_MM = 150.0
 FARTHEST_MM = 1e5
 """Scanners number their table in metres; nothing lies a hundred of them away."""
 
-# What a recipe that was drawn can hold, with room to spare: outside of it the file is garbled.
-_RECIPE_LIMITS = {
-    "number": (1, 255),
-    "diameter_mm": (1, LARGEST_DIAMETER_MM),
-    "centre_mm": (-1e5, 1e5),
-    "rotation": (-1, 1),
-    "axes": (0.05, 20),
-    "irregularity": (0, 3),
-    "wavelength": (0.01, 10),
-    "noise_seed": (0, 2**63),
-    "contrast_hu": (-5e3, 5e3),
-    "margin_mm": (0, LARGEST_DIAMETER_MM),
-    "texture_sd_hu": (0, 5e3),
-    "texture_scale_mm": (0.1, 1e3),
-    "vessel_speed": (0, 2),
-    "rim_share": (0.01, 1),
-    "core_hu": (-5e3, 5e3),
-}
-_RECIPE_LENGTHS = {"centre_mm": 3, "rotation": 4, "axes": 3}
-_RECIPE_WHOLE = ("number", "noise_seed")
+Contrast = Literal["hypo", "iso", "hyper"]
+Margin = Literal["well-defined", "ill-defined", "lobulated", "spiculated"]
+
+_MORE = ("necrosis", "calcification", "rim", "exophytic", "duct", "atrophy", "satellites")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LesionSpec:
-    """The lesion that is asked for; what is left open is drawn.
+    """The lesion that is asked for; what is left open (None) is drawn from the organ's facts.
 
     Parameters
     ----------
@@ -57,6 +40,8 @@ class LesionSpec:
         Range of the longest axial diameter in mm, ends included; drawn uniformly.
     kind
         Lesion kind of that organ, for example ``"pdac"``; drawn by weight if None.
+    form
+        How it grows, one that the kind has: ``"polypoid"``, ``"part_solid"``, ``"lytic"``, ...
     site
         Named part of the organ, for example ``"tail"`` or ``"left"``; anywhere if None.
     at_mm
@@ -64,21 +49,46 @@ class LesionSpec:
     contrast_hu
         Mean HU of the viable lesion minus that of this patient's parenchyma; from the organ
         facts and the phase of the scan if None.
+    contrast
+        Only its sign: darker than the organ, as dense, or brighter.
+    margin
+        Kind of border.
+    necrosis, calcification, rim, exophytic, duct, atrophy, satellites
+        Whether it has a dead core, calcium, an enhancing rim or capsule; leaves the organ;
+        dilates the duct upstream; lets the gland shrink there; has small ones beside it.
+    vessel
+        A vessel that it touches, and the range of the contact angle in degrees.
+    mass_effect
+        Whether it pushes tissue aside.
     uniform
-        Leave out texture and necrosis, so that the lesion differs from parenchyma by a constant.
+        Leave out texture, necrosis, rim and calcification, so that the lesion differs from
+        parenchyma by a constant.
 
     Raises
     ------
     ConfigError
-        If a size is impossible, or the organ has no such kind or site.
+        Naming the field, if a size is impossible, the organ has no such kind, form or site, or
+        two fields exclude each other.
     """
 
     organ: str
     diameter_mm: tuple[float, float] = (3.0, 40.0)
     kind: str | None = None
+    form: str | None = None
     site: str | None = None
     at_mm: tuple[float, float, float] | None = None
     contrast_hu: float | None = None
+    contrast: Contrast | None = None
+    margin: Margin | None = None
+    necrosis: bool | None = None
+    calcification: bool | None = None
+    rim: bool | None = None
+    exophytic: bool | None = None
+    duct: bool | None = None
+    atrophy: bool | None = None
+    vessel: tuple[str, tuple[float, float]] | None = None
+    satellites: bool | None = None
+    mass_effect: bool | None = None
     uniform: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +103,7 @@ class LesionSpec:
             )
         if self.kind is not None:
             object.__setattr__(self, "kind", facts.kind(self.kind).name)
+        _check_form(self, facts)
         if self.site is not None and self.site not in facts.sites:
             known = ", ".join(facts.sites) or "none, leave it out"
             raise ConfigError(
@@ -101,119 +112,94 @@ class LesionSpec:
         if self.at_mm is not None and not all(abs(x) <= FARTHEST_MM for x in self.at_mm):
             fix = "give RAS+ mm inside the organ"
             raise ConfigError(f"{self.at_mm} is no place", where="at_mm", fix=fix)
-        if self.contrast_hu is not None and not 1 <= abs(self.contrast_hu) <= 1000:
+        _check_look(self)
+        _check_surroundings(self, facts)
+
+    @property
+    def possible_kinds(self) -> tuple[LesionKind, ...]:
+        """The kinds of the organ that the spec leaves open."""
+        facts = organ(self.organ)
+        if self.kind is not None:
+            return (facts.kind(self.kind),)
+        return tuple(
+            kind
+            for kind in facts.kinds
+            if (self.form is None or any(form.name == self.form for form in kind.forms))
+            and (not self.duct or kind.obstructs)
+            and (not self.atrophy or kind.obstructs)
+        )
+
+
+def _check_form(spec: LesionSpec, facts: Organ) -> None:
+    if spec.form is None:
+        return
+    kinds = facts.kinds if spec.kind is None else (facts.kind(spec.kind),)
+    known = dict.fromkeys(form.name for kind in kinds for form in kind.forms)
+    if spec.form not in known:
+        what = f"{spec.kind or facts.name} has no form {spec.form!r}"
+        raise ConfigError(what, where="form", fix=f"known forms: {', '.join(known)}")
+
+
+def _check_look(spec: LesionSpec) -> None:
+    for name, allowed in (("contrast", Contrast), ("margin", Margin)):
+        value = getattr(spec, name)
+        if value is not None and value not in get_args(allowed):
+            fix = f"use one of {', '.join(get_args(allowed))}"
+            raise ConfigError(f"{value!r} is unknown", where=name, fix=fix)
+    for name in (*_MORE, "mass_effect"):
+        if getattr(spec, name) not in (None, True, False):
+            raise ConfigError(
+                f"{getattr(spec, name)!r} is neither yes nor no", where=name, fix="true or false"
+            )
+    if spec.contrast_hu is not None:
+        if not 1 <= abs(spec.contrast_hu) <= 1000:
             fix = "give a difference to parenchyma of 1 to 1000 HU, negative for darker lesions"
-            raise ConfigError(f"{self.contrast_hu:g} HU", where="contrast_hu", fix=fix)
+            raise ConfigError(f"{spec.contrast_hu:g} HU", where="contrast_hu", fix=fix)
+        sign = "hyper" if spec.contrast_hu > 0 else "hypo"
+        if spec.contrast not in (None, sign):
+            what = f"{spec.contrast} contradicts contrast_hu {spec.contrast_hu:g}"
+            raise ConfigError(what, where="contrast", fix="give one of the two")
+    if spec.uniform and (spec.necrosis or spec.calcification or spec.rim):
+        what = "excludes necrosis, calcification and rim"
+        raise ConfigError(what, where="uniform", fix="leave it out, or them")
+    if spec.kind is not None:
+        kind = organ(spec.organ).kind(spec.kind)
+        if kind.cystic and (spec.necrosis or spec.contrast == "hyper"):
+            field = "necrosis" if spec.necrosis else "contrast"
+            what = f"{kind.title} is fluid"
+            raise ConfigError(what, where=field, fix="leave it out, or choose a solid kind")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Necrosis:
-    """A dead core: share of the growth time that its rim is younger than, and HU of the core."""
-
-    rim_share: float
-    core_hu: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that was drawn for one lesion: painting it again gives the same voxels.
-
-    Parameters
-    ----------
-    number
-        Number of the lesion in its case, from 1; its value in the instance label map.
-    organ, structure, lesion, kind
-        Organ, the structure (mask) that it grows in, the name of its mask, lesion kind.
-    diameter_mm
-        Longest axial diameter that growth stops at.
-    centre_mm
-        RAS+ mm of the seed.
-    rotation
-        Unit quaternion (w, x, y, z) of the lesion's own axes.
-    axes
-        Relative semi-axes, product 1.
-    irregularity, wavelength
-        Standard deviation of log growth speed; its wavelength as a share of the diameter.
-    vessel_speed
-        Speed of the front in vessels and ducts, relative to parenchyma.
-    noise_seed
-        Seed of the noise behind shape and texture.
-    contrast_hu
-        Mean HU of the viable lesion minus the parenchyma around it.
-    margin_mm
-        Width over which density rises from none to full at the border.
-    texture_sd_hu, texture_scale_mm
-        Variation inside the lesion.
-    necrosis
-        Dead core, or None.
-    """
-
-    number: int
-    organ: str
-    structure: str
-    lesion: str
-    kind: str
-    diameter_mm: float
-    centre_mm: tuple[float, float, float]
-    rotation: tuple[float, float, float, float]
-    axes: tuple[float, float, float]
-    irregularity: float
-    wavelength: float
-    vessel_speed: float
-    noise_seed: int
-    contrast_hu: float
-    margin_mm: float
-    texture_sd_hu: float
-    texture_scale_mm: float
-    necrosis: Necrosis | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types; :meth:`from_json` gives the same recipe back, to the last bit."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        """Read what :meth:`to_json` wrote.
-
-        Raises
-        ------
-        ConfigError
-            If a field is missing, unknown, of the wrong type or impossible.
-        """
-        values = _read_fields(cls, data)
-        if values["necrosis"] is not None:
-            values["necrosis"] = Necrosis(**_read_fields(Necrosis, values["necrosis"]))
-        return cls(**values)
-
-
-def _read_fields(kind: type[Recipe | Necrosis], data: object) -> dict[str, Any]:
-    """The fields of a recipe or its necrosis from plain types, checked one by one."""
-    names = {f.name for f in fields(kind)}
-    if not isinstance(data, Mapping) or set(data) != names:
-        odd = ", ".join(sorted(set(data) ^ names)) if isinstance(data, Mapping) else repr(data)
-        fix = "use the sidecar as it was written, with the version that wrote it"
-        raise ConfigError(f"missing or unknown fields: {odd}", where="recipe", fix=fix)
-    values: dict[str, Any] = {}
-    for name, value in data.items():
-        values[name] = tuple(value) if isinstance(value, list) else value
-        if name != "necrosis" and not _is_possible(name, value):
-            fix = "use the sidecar as it was written"
-            raise ConfigError(f"{name} is {value!r}", where="recipe", fix=fix)
-    return values
-
-
-def _is_possible(name: str, value: object) -> bool:
-    if name not in _RECIPE_LIMITS:
-        return isinstance(value, str)
-    low, high = _RECIPE_LIMITS[name]
-    kinds = (int,) if name in _RECIPE_WHOLE else (int, float)
-    numbers = tuple(value) if isinstance(value, list | tuple) else value
-    if name not in _RECIPE_LENGTHS:
-        numbers = (value,)
-    elif not isinstance(numbers, tuple) or len(numbers) != _RECIPE_LENGTHS[name]:
-        return False
-    # NaN lies within no limits; True is an int to Python, but not to the user.
-    return all(type(number) in kinds and low <= number <= high for number in numbers)
+def _check_surroundings(spec: LesionSpec, facts: Organ) -> None:
+    for name in ("duct", "atrophy"):
+        if getattr(spec, name) and not spec.possible_kinds:
+            what = f"{spec.kind or facts.name} closes no duct"
+            raise ConfigError(what, where=name, fix="leave it out, or ask for pancreatic pdac")
+    if spec.atrophy and spec.duct is False:
+        what = "the gland shrinks behind a closed duct only"
+        raise ConfigError(what, where="atrophy", fix="leave duct out, or atrophy")
+    if spec.vessel is None:
+        return
+    try:
+        name = canonical(spec.vessel[0])
+        low, high = spec.vessel[1]
+    except UnknownNameError as error:
+        fix = f"use one of {', '.join(facts.vessels)}"
+        raise ConfigError(error.what, where="vessel", fix=fix) from error
+    except (TypeError, ValueError, IndexError) as error:
+        fix = "for example superior_mesenteric_artery, 180-270"
+        raise ConfigError(f"{spec.vessel!r} is no vessel and range", where="vessel", fix=fix) from (
+            error
+        )
+    if name not in facts.vessels:
+        what = f"{facts.name} has no vessel {name}"
+        raise ConfigError(what, where="vessel", fix=f"use one of {', '.join(facts.vessels)}")
+    if not 0 < low <= high <= 360:
+        what = f"{low:g}-{high:g} degrees is no range of contact angles"
+        raise ConfigError(what, where="vessel", fix="give 1 to 360 degrees as low-high")
+    if spec.at_mm is not None:
+        raise ConfigError("the vessel decides the place", where="at_mm", fix="leave one of the two")
+    object.__setattr__(spec, "vessel", (name, (float(low), float(high))))
 
 
 def random_stream(seed: int, case_id: str, lesion: int, purpose: str) -> np.random.Generator:

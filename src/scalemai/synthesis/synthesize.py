@@ -16,7 +16,8 @@ from scalemai.synthesis.draw import draw_recipe
 from scalemai.synthesis.field import search_radius_mm
 from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
 from scalemai.synthesis.neighbourhood import neighbourhood
-from scalemai.synthesis.spec import LesionSpec, Recipe, random_stream
+from scalemai.synthesis.recipe import Recipe
+from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.tissue import StructureBox, Tissue, crop_mask, prepare_tissue
 from scalemai.volume import Mask, Volume
 
