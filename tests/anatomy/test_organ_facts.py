@@ -73,8 +73,8 @@ def test_no_number_hides_in_a_list(name: str) -> None:
 def test_an_organ_is_made_of_its_own_parts(facts: Organ) -> None:
     for part in facts.structures:
         assert part == facts.name or structure(part).parent == facts.name
-    for site in facts.sites.values():
-        assert structure(site).parent == facts.name
+    for names in facts.sites.values():
+        assert all(structure(name).parent == facts.name for name in names)
     assert structure(facts.lesion).parent == facts.name
     assert structure(facts.lesion).group == "lesion"
     assert all(structure(name).group in ("vessel", "duct") for name in facts.vessels)
@@ -83,11 +83,14 @@ def test_an_organ_is_made_of_its_own_parts(facts: Organ) -> None:
 
 def test_sites_are_those_that_a_report_names() -> None:
     assert dict(organ("pancreas").sites) == {
-        "head": "pancreas_head",
-        "body": "pancreas_body",
-        "tail": "pancreas_tail",
+        "head": ("pancreas_head",),
+        "body": ("pancreas_body",),
+        "tail": ("pancreas_tail",),
     }
-    assert dict(organ("kidney").sites) == {"left": "kidney_left", "right": "kidney_right"}
+    assert dict(organ("kidney").sites) == {
+        "left": ("kidney_left",),
+        "right": ("kidney_right",),
+    }
     assert dict(organ("liver").sites) == {}
 
 

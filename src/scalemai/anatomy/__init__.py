@@ -5,12 +5,21 @@ as it is read. Only the standard library is imported.
 """
 
 from scalemai.anatomy.facts import (
+    FORMS,
     HU,
+    Calcification,
     DoublingTime,
+    Exophytic,
+    Family,
+    Form,
     LesionKind,
     Necrosis,
+    Obstruction,
     Organ,
     Range,
+    Rim,
+    Satellites,
+    Spicules,
     Texture,
 )
 from scalemai.anatomy.labels import ClassMap, class_map, class_map_ids, read_class_map
@@ -26,16 +35,25 @@ from scalemai.anatomy.organ_file import organ, organ_names, parse_organ, read_or
 from scalemai.anatomy.phases import PHASES, Phase, canonical_phase
 
 __all__ = [
+    "FORMS",
     "HU",
     "PHASES",
+    "Calcification",
     "ClassMap",
     "DoublingTime",
+    "Exophytic",
+    "Family",
+    "Form",
     "LesionKind",
     "Necrosis",
+    "Obstruction",
     "Organ",
     "Phase",
     "Range",
+    "Rim",
+    "Satellites",
     "SnomedCode",
+    "Spicules",
     "Structure",
     "Texture",
     "canonical",

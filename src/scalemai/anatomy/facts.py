@@ -16,7 +16,7 @@ parenchyma where you can.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from scalemai.anatomy.frozen import FrozenMapping
 from scalemai.anatomy.phases import Phase
@@ -24,19 +24,39 @@ from scalemai.anatomy.spelling import squash
 from scalemai.errors import UnknownNameError
 
 __all__ = [
+    "FORMS",
     "HU",
+    "Calcification",
     "DoublingTime",
+    "Exophytic",
     "Family",
+    "Form",
     "LesionKind",
     "Margin",
     "Necrosis",
+    "Obstruction",
     "Organ",
+    "Pattern",
     "Range",
+    "Rim",
+    "Satellites",
+    "Spicules",
     "Texture",
 ]
 
 Family = Literal["solid", "hollow", "lung", "bone"]
 Margin = Literal["well-defined", "ill-defined", "lobulated"]
+Pattern = Literal["central", "rim", "scattered"]
+
+FORMS: Final[FrozenMapping[Family, tuple[str, ...]]] = FrozenMapping(
+    {
+        "solid": ("nodular",),
+        "hollow": ("polypoid", "plaque", "annular"),
+        "lung": ("solid", "part_solid", "ground_glass"),
+        "bone": ("lytic", "blastic", "mixed"),
+    }
+)
+"""The forms in which a lesion grows, by family of organ."""
 
 # In every class below a source explains a number and does not make it another number, so
 # it is neither compared nor shown.
@@ -97,6 +117,125 @@ class DoublingTime:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """One way in which a kind of lesion grows.
+
+    Attributes
+    ----------
+    name
+        One of :data:`FORMS` of the organ's family.
+    weight
+        Relative frequency among the forms of the kind when none is asked for.
+    hu
+        Attenuation that takes the place of the kind's, the same in every phase; ``None``
+        where the kind's holds. ``part_solid``: that of the ground glass round the core.
+        ``mixed``: that of the blastic part, the lytic part has the kind's.
+    core_share
+        Only ``part_solid``: share (0 to 1) of the diameter that the solid core takes; the
+        core has the kind's attenuation.
+    """
+
+    name: str
+    weight: float
+    hu: HU | None = None
+    core_share: Range | None = None
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Exophytic:
+    """Growth beyond the organ: how often (0 to 1), and how fast.
+
+    ``speed`` (0 to 1) is the speed of the front in the fat around the organ, relative to
+    its speed inside.
+    """
+
+    probability: float
+    speed: Range
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Calcification:
+    """Calcium: how often (0 to 1), where in the lesion, how much, and how dense.
+
+    ``share`` (0 to 1) is that of the lesion's volume; ``hu`` holds in every phase.
+    """
+
+    probability: float
+    pattern: Pattern
+    share: Range
+    hu: HU
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rim:
+    """A rim or capsule: how often (0 to 1), how wide in mm, and its attenuation by phase."""
+
+    probability: float
+    width_mm: Range
+    hu: FrozenMapping[Phase, HU]
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spicules:
+    """Strands from the border into the lung: how often (0 to 1), how many, how long.
+
+    ``length`` is a share of the lesion's radius.
+    """
+
+    probability: float
+    count: Range
+    length: Range
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Satellites:
+    """Small lesions of the same kind near the first: how often (0 to 1), and how many."""
+
+    probability: float
+    count: Range
+    source: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstruction:
+    """A duct that the lesion closes, and what follows upstream.
+
+    Attributes
+    ----------
+    structure
+        The duct, one of the organ's vessels.
+    sites
+        Sites of the organ where a lesion closes it.
+    probability
+        How often it does so there, 0 to 1, for lesions of ``from_diameter_mm`` and more.
+    calibre_mm
+        Width of the duct upstream, in mm.
+    atrophy
+        Share (0 to 1) of the parenchyma's thickness that is lost upstream.
+    from_diameter_mm
+        Longest diameter in mm below which a lesion leaves the duct open.
+    """
+
+    structure: str
+    sites: tuple[str, ...]
+    probability: float
+    calibre_mm: Range
+    atrophy: Range
+    from_diameter_mm: float
+    source: str = field(default="", compare=False, repr=False)
+
+
+NODULAR: Final = Form("nodular", 1.0, source="the only form in a solid organ")
+NO_RANGE: Final = Range(0.0, 0.0, source="none stated")
+ONE: Final = Range(1.0, 1.0, source="one, as none is stated")
+
+
+@dataclass(frozen=True, slots=True)
 class LesionKind:
     """One kind of lesion in one organ.
 
@@ -125,6 +264,16 @@ class LesionKind:
         Volume doubling time in days.
     visibility
         By phase, in words: how well it is seen, and against what.
+    forms
+        How it grows: one or more of :data:`FORMS` of the organ's family.
+    displaced
+        Share (0 to 1) of its volume that pushes tissue aside instead of replacing it.
+    exophytic, calcification, rim, spicules, satellites
+        ``None`` where it does not occur.
+    multiplicity
+        Usual number of lesions in one patient who has several.
+    obstructs
+        Ducts that it closes.
     """
 
     name: str
@@ -142,6 +291,15 @@ class LesionKind:
     necrosis: Necrosis | None
     doubling_time: DoublingTime
     visibility: FrozenMapping[Phase, str]
+    forms: tuple[Form, ...] = (NODULAR,)
+    displaced: Range = NO_RANGE
+    exophytic: Exophytic | None = None
+    calcification: Calcification | None = None
+    rim: Rim | None = None
+    spicules: Spicules | None = None
+    satellites: Satellites | None = None
+    multiplicity: Range = ONE
+    obstructs: tuple[Obstruction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +318,7 @@ class Organ:
     lesion
         Structure name of the lesion mask.
     sites
-        From site name to the structure whose mask bounds it; empty if none are named.
+        From site name to the structures whose masks bound it; empty if none are named.
     vessels
         Vessels and ducts in or at the organ, which growth goes along or displaces.
     barriers
@@ -169,9 +327,12 @@ class Organ:
         Usual adult volume in ml of *each* of ``structures``, wide enough for the old and
         the ill; not valid for a structure that the scan cuts off.
     parenchyma_hu
-        Attenuation of healthy parenchyma by phase, vessels aside.
+        Attenuation of healthy parenchyma by phase, vessels aside: of a hollow organ the wall,
+        of the lung with its air, of bone the spongiosa.
     kinds
         Lesions that grow in it.
+    wall_mm
+        Thickness of the wall in mm; of hollow organs only, ``None`` elsewhere.
     """
 
     name: str
@@ -179,12 +340,13 @@ class Organ:
     family: Family
     structures: tuple[str, ...]
     lesion: str
-    sites: FrozenMapping[str, str]
+    sites: FrozenMapping[str, tuple[str, ...]]
     vessels: tuple[str, ...]
     barriers: tuple[str, ...]
     volume_ml: Range
     parenchyma_hu: FrozenMapping[Phase, HU]
     kinds: tuple[LesionKind, ...]
+    wall_mm: Range | None = None
 
     @property
     def kind_names(self) -> tuple[str, ...]:

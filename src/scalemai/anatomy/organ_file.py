@@ -7,38 +7,21 @@ The keys of a file are the attributes of :class:`~scalemai.anatomy.facts.Organ` 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar, cast, get_args
+from typing import cast, get_args
 
-from scalemai.anatomy.facts import (
-    HU,
-    DoublingTime,
-    Family,
-    LesionKind,
-    Margin,
-    Necrosis,
-    Organ,
-    Range,
-    Texture,
-)
+from scalemai.anatomy.facts import Family, Organ, Range
 from scalemai.anatomy.frozen import FrozenMapping
+from scalemai.anatomy.kind_file import read_by_phase, read_choice, read_hu, read_kind, read_range
 from scalemai.anatomy.naming import canonical, require_canonical, structure
-from scalemai.anatomy.phases import PHASES, Phase
 from scalemai.anatomy.spelling import squash
 from scalemai.anatomy.table import Table, parse_table, read_table
 from scalemai.errors import ConfigError, UnknownNameError
 
 __all__ = ["organ", "organ_names", "parse_organ", "read_organ"]
-
-T = TypeVar("T")
-
-# Air to dense bone: the range of a 12-bit CT.
-LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
 
 
 def organ_names() -> tuple[str, ...]:
@@ -106,18 +89,20 @@ def _by_name() -> dict[str, Organ]:
 
 def _read(table: Table) -> Organ:
     kinds = table.table("kinds")
+    family = cast(Family, read_choice(table, "family", get_args(Family)))
     facts = Organ(
         name=_structure(table, "name"),
         title=table.text("title"),
-        family=cast(Family, _choice(table, "family", get_args(Family))),
+        family=family,
         structures=_structures(table, "structures"),
         lesion=_structure(table, "lesion"),
         sites=_read_sites(table),
         vessels=_structures(table, "vessels"),
         barriers=_structures(table, "barriers"),
-        volume_ml=_read_range(table.table("volume_ml"), low=0.0),
-        parenchyma_hu=_by_phase(table, "parenchyma_hu", _read_hu),
-        kinds=tuple(_read_kind(name, kinds.table(name)) for name in kinds),
+        volume_ml=read_range(table.table("volume_ml"), low=0.0),
+        parenchyma_hu=read_by_phase(table, "parenchyma_hu", read_hu),
+        kinds=tuple(read_kind(name, kinds.table(name), family) for name in kinds),
+        wall_mm=_read_wall(table, family),
     )
     table.done()
     _check(facts, table)
@@ -134,6 +119,9 @@ def _check(facts: Organ, table: Table) -> None:
     for key in ("vessels", "barriers"):
         if own := set(getattr(facts, key)) & {facts.name, *facts.structures}:
             raise table.error(key, f"has the organ itself: {min(own)}", "leave it out")
+    if not any(kind.weight for kind in facts.kinds):
+        raise table.error("kinds", "have no weight above 0", "give one kind a weight of 1")
+    _check_obstructions(facts, table)
     owners: dict[str, str] = {}
     for kind in facts.kinds:
         for spelling in (kind.name, *kind.aliases):
@@ -142,95 +130,40 @@ def _check(facts: Organ, table: Table) -> None:
                 raise table.error("kinds", f"has {spelling!r} twice", f"keep it at {owner!r}")
 
 
-def _read_sites(table: Table) -> FrozenMapping[str, str]:
+def _check_obstructions(facts: Organ, table: Table) -> None:
+    for kind in facts.kinds:
+        where = f"kinds.{kind.name}.obstructs"
+        for duct in kind.obstructs:
+            if duct.structure not in facts.vessels:
+                what = f"has {duct.structure!r}, which is none of the vessels"
+                raise table.error(where, what, f"use one of {', '.join(facts.vessels) or 'none'}")
+            if unknown := [site for site in duct.sites if site not in facts.sites]:
+                what = f"has the unknown site {unknown[0]!r}"
+                raise table.error(where, what, f"use one of {', '.join(facts.sites) or 'none'}")
+
+
+def _read_sites(table: Table) -> FrozenMapping[str, tuple[str, ...]]:
     if "sites" not in table:
         return FrozenMapping({})
     sites = table.table("sites")
-    return FrozenMapping({name: _structure(sites, name) for name in sites})
+    return FrozenMapping({name: _site(sites, name) for name in sites})
 
 
-def _read_kind(name: str, table: Table) -> LesionKind:
-    weight = table.table("weight")
-    kind = LesionKind(
-        name=name,
-        title=table.text("title"),
-        aliases=table.texts("aliases"),
-        cystic=table.flag("cystic"),
-        weight=weight.number("value", low=0.0),
-        weight_source=weight.text("source"),
-        hu=_by_phase(table, "hu", _read_hu),
-        margin=cast(Margin, _choice(table, "margin", get_args(Margin))),
-        margin_width_mm=_read_range(table.table("margin_width_mm"), low=0.0),
-        irregularity=_read_range(table.table("irregularity"), low=0.0, high=1.0),
-        elongation=_read_range(table.table("elongation"), low=1.0),
-        texture=_read_texture(table.table("texture")),
-        necrosis=_read_necrosis(table.table("necrosis")) if "necrosis" in table else None,
-        doubling_time=_read_doubling_time(table.table("doubling_time_days")),
-        visibility=_by_phase(table, "visibility", lambda remarks, phase: remarks.text(phase)),
-    )
-    weight.done()
-    table.done()
-    return kind
-
-
-def _by_phase(table: Table, key: str, read: Callable[[Table, Phase], T]) -> FrozenMapping[Phase, T]:
-    phases = table.table(key)
-    for phase in PHASES:
-        if phase not in phases:
-            raise table.error(key, f"has no phase {phase!r}", f"give all of {', '.join(PHASES)}")
-    found = FrozenMapping({phase: read(phases, phase) for phase in PHASES})
-    phases.done()
+def _site(sites: Table, name: str) -> tuple[str, ...]:
+    """The structures of a site: a list of them, or one as a plain text."""
+    found = require_canonical(sites.texts_or_text(name), f"{sites.where}: {name}")
+    if not found:
+        raise sites.error(name, "is empty", "name its structures, or leave the site out")
     return found
 
 
-def _read_hu(phases: Table, phase: Phase) -> HU:
-    table = phases.table(phase)
-    found = HU(
-        table.number("mean_hu", LOWEST_HU, HIGHEST_HU),
-        table.number("sd_hu", low=0.0),
-        table.text("source"),
-    )
-    table.done()
-    return found
-
-
-def _read_range(table: Table, low: float, high: float = math.inf) -> Range:
-    found = Range(
-        table.number("low", low, high), table.number("high", low, high), table.text("source")
-    )
-    if found.low > found.high:
-        raise table.error("low", f"is above high ({found.low:g} > {found.high:g})", "swap them")
-    table.done()
-    return found
-
-
-def _read_texture(table: Table) -> Texture:
-    found = Texture(
-        table.number("sd_hu", low=0.0), table.number("scale_mm", low=0.0), table.text("source")
-    )
-    table.done()
-    return found
-
-
-def _read_necrosis(table: Table) -> Necrosis:
-    source = table.text("source")
-    found = Necrosis(
-        table.number("min_diameter_mm", low=0.0),
-        table.number("probability", low=0.0, high=1.0),
-        HU(table.number("mean_hu", LOWEST_HU, HIGHEST_HU), table.number("sd_hu", low=0.0), source),
-        source,
-    )
-    table.done()
-    return found
-
-
-def _read_doubling_time(table: Table) -> DoublingTime:
-    low, typical, high = (table.number(key, low=1.0) for key in ("low", "typical", "high"))
-    if not low <= typical <= high:
-        raise table.error("typical", "is not between low and high", "order the three")
-    found = DoublingTime(low, typical, high, table.text("source"))
-    table.done()
-    return found
+def _read_wall(table: Table, family: Family) -> Range | None:
+    if family != "hollow":
+        if "wall_mm" in table:
+            what = f"is of no use in the family {family!r}"
+            raise table.error("wall_mm", what, "leave it out")
+        return None
+    return read_range(table.table("wall_mm"), low=0.1)
 
 
 def _structure(table: Table, key: str) -> str:
@@ -239,9 +172,3 @@ def _structure(table: Table, key: str) -> str:
 
 def _structures(table: Table, key: str) -> tuple[str, ...]:
     return require_canonical(table.texts(key), f"{table.where}: {key}")
-
-
-def _choice(table: Table, key: str, allowed: tuple[str, ...]) -> str:
-    if (value := table.text(key)) not in allowed:
-        raise table.error(key, f"is {value!r}", f"use one of {', '.join(allowed)}")
-    return value

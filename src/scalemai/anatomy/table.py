@@ -87,6 +87,10 @@ class Table:
             raise self.error(key, f"is {values!r}", "write a list of texts")
         return tuple(values)
 
+    def texts_or_text(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts, of which one may stand without the list around it."""
+        return (self.text(key),) if isinstance(self._take(key), str) else self.texts(key)
+
     def flag(self, key: str) -> bool:
         """Return true or false."""
         return self._typed(key, bool, "true or false")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     helpful = [
         name
         for facts in organs
-        for name in (*facts.vessels, *facts.sites.values(), *case.lesions)
+        for name in (*facts.vessels, *chain(*facts.sites.values()), *case.lesions)
         if name in case.sources
     ]
     boxes: dict[str, StructureBox] = {}

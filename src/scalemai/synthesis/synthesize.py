@@ -18,7 +18,7 @@ from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
 from scalemai.synthesis.neighbourhood import neighbourhood
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.spec import LesionSpec, random_stream
-from scalemai.synthesis.tissue import StructureBox, Tissue, crop_mask, prepare_tissue
+from scalemai.synthesis.tissue import StructureBox, Tissue, crop_mask, join_boxes, prepare_tissue
 from scalemai.volume import Mask, Volume
 
 __all__ = [
@@ -105,8 +105,9 @@ class Organs:
         return self._tissues[structure]
 
     def site(self, facts: Organ, site: str | None) -> StructureBox | None:
-        """The mask of a named site, if the case has one."""
-        return None if site is None else self._boxes.get(facts.sites[site])
+        """The mask of a named site, all its structures together, if the case has any."""
+        names = () if site is None else facts.sites[site]
+        return join_boxes([self._boxes[name] for name in names if name in self._boxes])
 
     def occupy(self, lesion: Lesion) -> None:
         """Keep later lesions off a painted one, its border, and two voxels round that."""
@@ -306,16 +307,16 @@ def _choose_structure(
             where=case_id,
             fix=f"give {' or '.join(dict.fromkeys((facts.name, *facts.structures)))}",
         )
-    if spec.site is not None and facts.sites[spec.site] in facts.structures:
-        side = facts.sites[spec.site]
-        if side not in names:
-            have = " and ".join(names)
+    sides = () if spec.site is None else facts.sites[spec.site]
+    if sides and set(sides) <= set(facts.structures):
+        have = " and ".join(names)
+        names = tuple(name for name in names if name in sides)
+        if not names:
             raise MissingStructureError(
-                f"has no mask of the {side}, which the site {spec.site!r} needs",
+                f"has no mask of the {' or '.join(sides)}, which the site {spec.site!r} needs",
                 where=case_id,
                 fix=f"it has {have}; leave the site out or give that mask",
             )
-        return side
     if len(names) == 1:
         return names[0]
     if spec.at_mm is not None:

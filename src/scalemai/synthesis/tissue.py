@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from scalemai.measure import bounding_box
 from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP
 from scalemai.volume import Mask
 
-__all__ = ["StructureBox", "Tissue", "crop_mask", "prepare_tissue"]
+__all__ = ["StructureBox", "Tissue", "crop_mask", "join_boxes", "prepare_tissue"]
 
 _PAD_VOXELS = 2
 
@@ -44,6 +44,20 @@ def crop_mask(mask: Mask) -> StructureBox | None:
     if region is None:
         return None
     return StructureBox(mask.name, region, np.array(mask.array[region], order="C"))
+
+
+def join_boxes(boxes: Sequence[StructureBox]) -> StructureBox | None:
+    """The union of masks of one scan, under the first one's name; None if there are none."""
+    if len(boxes) < 2:
+        return boxes[0] if boxes else None
+    low = [min(box.region[axis].start for box in boxes) for axis in range(3)]
+    high = [max(box.region[axis].stop for box in boxes) for axis in range(3)]
+    array = np.zeros(np.subtract(high, low), np.bool_)
+    for box in boxes:
+        i, j, k = (slice(s.start - a, s.stop - a) for s, a in zip(box.region, low, strict=True))
+        array[i, j, k] |= box.array
+    i, j, k = (slice(a, b) for a, b in zip(low, high, strict=True))
+    return StructureBox(boxes[0].name, (i, j, k), array)
 
 
 @dataclass(frozen=True)
