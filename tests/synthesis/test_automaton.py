@@ -22,6 +22,9 @@ def run(
     diameter_mm: float = 30.0,
     tail: float = 0.0,
     slow_vessel: float = 0.1,
+    outside: float = 0.0,
+    lumen: float = 0.0,
+    spicules: np.ndarray | None = None,
 ) -> tuple[Any, float, float, bool]:
     """Grow from the centre of a lattice of 1 mm cells that coincide with the voxels."""
     shape = (SIDE,) * 3
@@ -33,8 +36,9 @@ def run(
         np.ones(shape, bool) if organ is None else organ,
         np.zeros(shape, np.uint8) if barrier is None else barrier,
         identity, np.eye(3), 1.0, np.array([1, 1, 1]),
-        np.array([100.0, 30.0, 40.0, -250.0, slow_vessel, 0.35]),
-        table, 12.0, irregularity, diameter_mm, tail,
+        np.array([100.0, 30.0, 40.0, -250.0, slow_vessel, 0.35, outside, lumen]),
+        table, 12.0, irregularity, np.zeros((0, 4)) if spicules is None else spicules,
+        diameter_mm, tail,
     )  # fmt: skip
 
 

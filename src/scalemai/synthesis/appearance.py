@@ -3,10 +3,13 @@
 The scan's noise is never synthesised: the change is added to the voxels that are there, so the
 noise inside a uniform lesion is the noise of the scan, in amplitude and in spectrum. Only what
 stands out of the noise, such as a small vessel or a cleft of fat that the lesion has overgrown,
-is levelled.
+is levelled. Where a lesion takes the place of another tissue (air, fat, a wall, bone), that
+tissue's voxels go, and noise of the scan's own amplitude and spectrum comes in their stead.
 """
 
 from __future__ import annotations
+
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +17,16 @@ from numpy.typing import NDArray
 from scalemai.compiled import compiled
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.field import GrowthField, Rendering, label
+from scalemai.synthesis.interior import aim_hu
 from scalemai.synthesis.neighbourhood import Neighbourhood
-from scalemai.synthesis.noise import value_noise
-from scalemai.synthesis.recipe import Recipe
+from scalemai.synthesis.recipe import Blend, Recipe
 
 __all__ = ["VISIBILITY_HU", "change_hu"]
 
 VISIBILITY_HU = 2.0
 """Every labelled voxel differs from the input by at least this: no label without a change."""
 
+_BLENDS = get_args(Blend)
 _LEVELLING = 0.9  # share of the excess that is removed; a trace of what was there remains
 
 
@@ -50,29 +54,27 @@ def change_hu(
     mask
         Boolean array of the box: the label.
     """
-    noise = around.parenchyma.noise_hu
-    start = np.array([s.start for s in rendering.box], np.int64)
-    core = recipe.necrosis
+    box = rendering.box
+    start = np.array([s.start for s in box], np.int64)
+    mask = label(rendering, around)
+    mask &= around.barrier[box] != BARRIER_STOP
+    aim = aim_hu(field, rendering, recipe, around.parenchyma.mean_hu)
+    grain = around.grain
     look = np.array(
         [
             around.parenchyma.mean_hu,
             recipe.contrast_hu,
-            recipe.texture_sd_hu,
-            2.0 * recipe.texture_scale_mm / field.cell_mm,
-            max(12.0, noise),
-            np.inf if core is None else core.rim_share * field.edge,
-            0.0 if core is None else core.core_hu,
+            max(12.0, around.parenchyma.noise_hu),
             max(VISIBILITY_HU, quantum_hu),
             _LEVELLING if recipe.vessel_speed < 1.0 else 1.0,
         ]
     )
     change = np.zeros(rendering.density.shape, np.float32)
-    mask = label(rendering, around)
-    mask &= around.barrier[rendering.box] != BARRIER_STOP
     _paint(
-        around.hu, around.organ, around.barrier, start, 2 * around.averaging_reach,
-        rendering.density, mask, rendering.age,
-        field.from_voxel, field.noise, look, change,
+        around.hu, around.organ, around.domain, around.barrier, start, 2 * around.averaging_reach,
+        rendering.density, mask, aim,
+        np.zeros((1, 1, 1), np.float32) if grain is None else np.ascontiguousarray(grain[box]),
+        _BLENDS.index(recipe.blend), look, change,
     )  # fmt: skip
     return change, mask
 
@@ -138,23 +140,22 @@ def _spill(
 def _paint(
     hu: NDArray[np.float32],
     organ: NDArray[np.bool_],
+    domain: NDArray[np.bool_],
     barrier: NDArray[np.uint8],
     start: NDArray[np.int64],
     reach: NDArray[np.int64],
     density: NDArray[np.float32],
     mask: NDArray[np.bool_],
-    age: NDArray[np.float32],
-    from_voxel: NDArray[np.float64],
-    table: NDArray[np.float32],
+    aims: NDArray[np.float32],
+    grain: NDArray[np.float32],
+    blend: int,
     look: NDArray[np.float64],
     change: NDArray[np.float32],
 ) -> None:
-    mean, contrast, texture, scale, threshold, rim, core, visibility = (
-        look[0], look[1], look[2], look[3], look[4], look[5], look[6], look[7],
-    )  # fmt: skip
-    levelling = look[8]
+    mean, contrast, threshold, visibility, levelling = look[0], look[1], look[2], look[3], look[4]
     ni, nj, nk = density.shape
     mi, mj, mk = organ.shape
+    noisy = grain.shape[0] == ni and grain.shape[1] == nj and grain.shape[2] == nk
     for i in range(ni):
         for j in range(nj):
             for k in range(nk):
@@ -162,13 +163,15 @@ def _paint(
                 x, y, z = start[0] + i, start[1] + j, start[2] + k
                 if barrier[x, y, z] == 2:
                     continue
-                if not organ[x, y, z]:
-                    change[i, j, k] = _spill(
-                        hu, organ, density, mask, start, reach, x, y, z, mean, contrast
-                    )
+                if not domain[x, y, z]:
+                    if blend == 0:
+                        change[i, j, k] = _spill(
+                            hu, organ, density, mask, start, reach, x, y, z, mean, contrast
+                        )
                     continue
                 if share <= 0.0 and not mask[i, j, k]:
                     continue
+                aim = aims[i, j, k]
                 total = 0.0
                 count = 0
                 beside = 0
@@ -178,35 +181,30 @@ def _paint(
                         for c in range(max(z - reach[2], 0), min(z + reach[2] + 1, mk)):
                             adjacent = abs(a - x) <= 1 and abs(b - y) <= 1 and abs(c - z) <= 1
                             beside += adjacent
-                            if organ[a, b, c]:
+                            if organ[a, b, c] or (blend != 0 and adjacent):
                                 total += hu[a, b, c]
                                 count += 1
                                 beside_inside += adjacent
-                excess = total / count - mean
-                # None of the noise and all of a vessel, a cleft or another layer of the organ.
-                out = min(max(abs(excess) / threshold - 1.0, 0.0), 1.0)
-                excess *= out * out * (3.0 - 2.0 * out)
-                aim = contrast
-                if texture > 0.0 or rim < np.inf:
-                    u = from_voxel[0, 0] * x + from_voxel[0, 1] * y + from_voxel[0, 2] * z
-                    v = from_voxel[1, 0] * x + from_voxel[1, 1] * y + from_voxel[1, 2] * z
-                    w = from_voxel[2, 0] * x + from_voxel[2, 1] * y + from_voxel[2, 2] * z
-                    u = (u + from_voxel[0, 3]) / scale
-                    v = (v + from_voxel[1, 3]) / scale
-                    w = (w + from_voxel[2, 3]) / scale
-                    grain = value_noise(table, u + 8.1, v + 2.7, w + 6.3)
-                    if rim < np.inf:
-                        depth = age[i, j, k] - rim * (1.0 + 0.2 * grain)
-                        dead = min(max(depth / (0.4 * rim) + 0.5, 0.0), 1.0)
-                        dead = dead * dead * (3.0 - 2.0 * dead)
-                        aim += dead * (core - mean - contrast)
-                    aim += texture * grain
-                organ_share = beside_inside / beside
-                edit = share * (organ_share * aim - levelling * excess)
-                if organ_share < 1.0:
-                    # The organ's surface is partly fat: never beyond what was there and tumor.
-                    was, will = hu[x, y, z], mean + aim
-                    edit = min(max(edit, min(will - was, 0.0)), max(will - was, 0.0))
+                was = hu[x, y, z]
+                if blend == 1 or not organ[x, y, z]:
+                    # Another tissue gives way. The noise that goes with it is made up for, so
+                    # that the sum of the old and the new has the variance of the scan.
+                    edit = share * (aim - was)
+                    if noisy:
+                        edit += grain[i, j, k] * np.sqrt(max(share * (2.0 - share), 0.0))
+                elif blend == 2:
+                    # What is denser than the lesion shines through it.
+                    edit = share * max(aim - total / count, 0.0)
+                else:
+                    excess = total / count - mean
+                    # None of the noise and all of a vessel, a cleft or another layer of the organ.
+                    out = min(max(abs(excess) / threshold - 1.0, 0.0), 1.0)
+                    excess *= out * out * (3.0 - 2.0 * out)
+                    organ_share = beside_inside / beside
+                    edit = share * (organ_share * (aim - mean) - levelling * excess)
+                    if organ_share < 1.0:
+                        # The organ's surface is partly fat: never beyond what was there and tumor.
+                        edit = min(max(edit, min(aim - was, 0.0)), max(aim - was, 0.0))
                 if mask[i, j, k] and abs(edit) < visibility:
                     edit = visibility if contrast > 0.0 else -visibility
                 change[i, j, k] = edit

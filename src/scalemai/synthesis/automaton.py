@@ -31,23 +31,41 @@ from scalemai.compiled import compiled
 from scalemai.synthesis.front import sift
 from scalemai.synthesis.noise import value_noise
 
-__all__ = ["BARRIER_SLOW", "BARRIER_STOP", "march"]
+__all__ = [
+    "BARRIER_LUMEN",
+    "BARRIER_OUTSIDE",
+    "BARRIER_SLOW",
+    "BARRIER_STOP",
+    "BARRIER_WALL",
+    "march",
+]
 
 BARRIER_SLOW = 1
 """Code of a voxel that slows growth: a vessel or duct that has a mask."""
 
 BARRIER_STOP = 2
-"""Code of a voxel that growth never enters: another lesion."""
+"""Code of a voxel that growth never enters: another lesion, another organ, gas."""
+
+BARRIER_OUTSIDE = 3
+"""Code of a voxel beyond the organ that an exophytic lesion may enter: fat, or muscle at a bone."""
+
+BARRIER_LUMEN = 4
+"""Code of a voxel of fluid inside a hollow organ."""
+
+BARRIER_WALL = 5
+"""Code of a voxel in the wall of a hollow organ: the front runs freely."""
 
 _DIRECTIONS = 24  # widths over 24 directions miss a longest chord by at most 1 - cos(3.75 deg)
 _SEED_CELLS = 3
 _HEALTHY, _FRONT, _TURNED, _BARRED = 0, 1, 2, 3
+_SPICULE_HASTE = 3.0  # along a spicule; the wedge behind it opens by asin(1/3), 19 degrees a side
+_SPICULE_CELLS = 1.2  # half width of the path in cells
 
 
 @compiled
 def _permeability(
     hu: NDArray[np.float32],
-    organ: NDArray[np.bool_],
+    domain: NDArray[np.bool_],
     barrier: NDArray[np.uint8],
     x: float,
     y: float,
@@ -56,7 +74,7 @@ def _permeability(
     tissue: NDArray[np.float64],
 ) -> float:
     """How easily tumor spreads here: 1 in parenchyma, 0 where it must stop."""
-    ni, nj, nk = organ.shape
+    ni, nj, nk = domain.shape
     i0, j0, k0 = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
     inside = 0.0
     for di in range(2):
@@ -71,7 +89,7 @@ def _permeability(
             wj = wi * (y - j0 if dj else 1.0 - (y - j0))
             for dk in range(2):
                 k = k0 + dk
-                if k < 0 or k >= nk or not organ[i, j, k]:
+                if k < 0 or k >= nk or not domain[i, j, k]:
                     continue
                 inside += wj * (z - k0 if dk else 1.0 - (z - k0))
     if inside < 0.5:
@@ -79,19 +97,26 @@ def _permeability(
     ci = min(max(int(np.rint(x)), 0), ni - 1)
     cj = min(max(int(np.rint(y)), 0), nj - 1)
     ck = min(max(int(np.rint(z)), 0), nk - 1)
-    if barrier[ci, cj, ck] == 2:
-        return 0.0
     mean, bright, dark, gas = tissue[0], tissue[1], tissue[2], tissue[3]
     slow_vessel, slow_fat = tissue[4], tissue[5]
-    if barrier[ci, cj, ck] == 1:
+    code = barrier[ci, cj, ck]
+    if code == 2:
+        return 0.0
+    if code == 1:
         return float(slow_vessel)
+    if code == 3:
+        return float(tissue[6])
+    if code == 4:
+        return float(tissue[7])
+    if code == 5:
+        return 1.0
     # A mean over the neighbouring voxels of the organ: one noisy voxel is not a vessel.
     total = 0.0
     count = 0
     for i in range(max(ci - reach[0], 0), min(ci + reach[0] + 1, ni)):
         for j in range(max(cj - reach[1], 0), min(cj + reach[1] + 1, nj)):
             for k in range(max(ck - reach[2], 0), min(ck + reach[2] + 1, nk)):
-                if organ[i, j, k]:
+                if domain[i, j, k] and barrier[i, j, k] != 3:
                     total += hu[i, j, k]
                     count += 1
     if count == 0:
@@ -169,7 +194,7 @@ def march(
     n: int,
     step_mm: float,
     hu: NDArray[np.float32],
-    organ: NDArray[np.bool_],
+    domain: NDArray[np.bool_],
     barrier: NDArray[np.uint8],
     to_voxel: NDArray[np.float64],
     to_image_mm: NDArray[np.float64],
@@ -179,6 +204,7 @@ def march(
     table: NDArray[np.float32],
     wavelength_cells: float,
     irregularity: float,
+    spicules: NDArray[np.float64],
     diameter_mm: float,
     tail: float,
 ) -> tuple[NDArray[np.float32], float, float, bool]:
@@ -188,8 +214,9 @@ def march(
     ----------
     n, step_mm
         Cells per side (odd) and distance between cells in mm.
-    hu, organ, barrier
-        The scan around the seed, arrays (i, j, k): Hounsfield units, the organ, barrier codes.
+    hu, domain, barrier
+        The scan around the seed, arrays (i, j, k): Hounsfield units, where growth may go, barrier
+        codes.
     to_voxel
         Matrix (3, 4) from cell indices to voxel indices of those arrays.
     to_image_mm
@@ -199,9 +226,12 @@ def march(
     reach
         Voxels to each side over which HU are averaged before tissue is judged.
     tissue
-        Mean HU, bright and dark tolerance in HU, HU of gas, permeability of vessel and of fat.
+        Mean HU, bright and dark tolerance in HU, HU of gas, permeability of vessel, of fat
+        inside the organ, of what lies outside it, and of fluid in its lumen.
     table, wavelength_cells, irregularity
         Noise, its wavelength in cells and the standard deviation of log speed.
+    spicules
+        Array (m, 4): unit vectors along which the front hastens, and how far, in cells.
     diameter_mm, tail
         Longest axial diameter at which the clock stops, and how much longer (in time units, mm at
         unit speed) the front is followed beyond it.
@@ -252,8 +282,8 @@ def march(
                     continue
                 cell = ((centre + di) * n + centre + dj) * n + centre + dk
                 flow = _speed(
-                    cell, n, centre, hu, organ, barrier, to_voxel, reach, tissue, table,
-                    wavelength_cells, irregularity,
+                    cell, n, centre, hu, domain, barrier, to_voxel, reach, tissue, table,
+                    wavelength_cells, irregularity, spicules,
                 )  # fmt: skip
                 if square == 0 and flow <= 0.0:
                     flow = 1.0
@@ -313,8 +343,8 @@ def march(
                 continue
             if state[neighbour] == _HEALTHY:
                 flow = _speed(
-                    neighbour, n, centre, hu, organ, barrier, to_voxel, reach, tissue, table,
-                    wavelength_cells, irregularity,
+                    neighbour, n, centre, hu, domain, barrier, to_voxel, reach, tissue, table,
+                    wavelength_cells, irregularity, spicules,
                 )  # fmt: skip
                 speed[neighbour] = flow
                 if flow <= 0.0:
@@ -345,7 +375,7 @@ def _speed(
     n: int,
     centre: int,
     hu: NDArray[np.float32],
-    organ: NDArray[np.bool_],
+    domain: NDArray[np.bool_],
     barrier: NDArray[np.uint8],
     to_voxel: NDArray[np.float64],
     reach: NDArray[np.int64],
@@ -353,6 +383,7 @@ def _speed(
     table: NDArray[np.float32],
     wavelength_cells: float,
     irregularity: float,
+    spicules: NDArray[np.float64],
 ) -> float:
     """Local speed of the front in mm per time unit; 0 where it must stop."""
     i = cell // (n * n)
@@ -361,8 +392,17 @@ def _speed(
     x = to_voxel[0, 0] * i + to_voxel[0, 1] * j + to_voxel[0, 2] * k + to_voxel[0, 3]
     y = to_voxel[1, 0] * i + to_voxel[1, 1] * j + to_voxel[1, 2] * k + to_voxel[1, 3]
     z = to_voxel[2, 0] * i + to_voxel[2, 1] * j + to_voxel[2, 2] * k + to_voxel[2, 3]
-    flow = _permeability(hu, organ, barrier, x, y, z, reach, tissue)
-    if flow <= 0.0 or irregularity == 0.0:
+    flow = _permeability(hu, domain, barrier, x, y, z, reach, tissue)
+    if flow <= 0.0:
+        return flow
+    for m in range(spicules.shape[0]):
+        a, b, c = float(i - centre), float(j - centre), float(k - centre)
+        along = a * spicules[m, 0] + b * spicules[m, 1] + c * spicules[m, 2]
+        aside = a * a + b * b + c * c - along * along
+        if 0.0 < along < spicules[m, 3] and aside < _SPICULE_CELLS * _SPICULE_CELLS:
+            flow *= _SPICULE_HASTE
+            break
+    if irregularity == 0.0:
         return flow
     u = (i - centre) / wavelength_cells
     v = (j - centre) / wavelength_cells

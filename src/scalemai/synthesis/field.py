@@ -31,7 +31,6 @@ _COARSEST_CELL_MM = 1.5  # a vessel of 3 mm is still two cells wide
 _FINEST_CELL_VOXELS = 0.3  # of the finest voxel side: finer shapes would not be seen
 _HALF_SIDES = (0.85, 1.4)  # of the diameter; the second only where the first was too narrow
 _SLOW_FAT = 0.35
-_GAS_HU = -250.0
 _FEW_VOXELS = 500
 _AVERAGED_MM = 1.6  # voxels of this side and more are divided into several samples
 
@@ -81,12 +80,15 @@ class Rendering:
         Share of each voxel that lies within the edge: it decides the label.
     age
         Mean time since turning, in mm at unit speed.
+    edge
+        Arrival time of the border.
     """
 
     box: Region
     density: NDArray[np.float32]
     filled: NDArray[np.float32]
     age: NDArray[np.float32]
+    edge: float
 
 
 def search_radius_mm(diameter_mm: float) -> float:
@@ -111,15 +113,17 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
     frame = _frame(recipe)
     # The front is followed past the border as far as the border fades and may have to move.
     tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.8 * float(spacing.min())
-    usual = around.parenchyma
+    limits = around.limits
     tissue = np.array(
         [
-            usual.mean_hu,
-            max(25.0, 2.0 * usual.noise_hu, usual.high_hu - usual.mean_hu),
-            max(35.0, 2.5 * usual.noise_hu, usual.mean_hu - usual.low_hu),
-            _GAS_HU,
+            around.parenchyma.mean_hu,
+            limits.bright_hu,
+            limits.dark_hu,
+            limits.gas_hu,
             recipe.vessel_speed,
             _SLOW_FAT,
+            recipe.outside_speed,
+            recipe.lumen_speed,
         ]
     )
     axial = around.grid.axial_axis
@@ -139,10 +143,10 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
         to_voxel = inverse[:3, :3] @ to_world
         to_voxel[:, 3] += inverse[:3, 3]
         time, edge, reached, complete = march(
-            n, cell, around.hu, around.organ, around.barrier, to_voxel, plane, slab,
+            n, cell, around.hu, around.domain, around.barrier, to_voxel, plane, slab,
             around.averaging_reach,
             tissue, table, recipe.wavelength * recipe.diameter_mm / cell, recipe.irregularity,
-            recipe.diameter_mm, tail,
+            _spicules(recipe, cell), recipe.diameter_mm, tail,
         )  # fmt: skip
         if complete or not _touches_end(time, edge):
             break
@@ -200,7 +204,7 @@ def render(
         filled,
         age,
     )
-    return Rendering(box, density, filled, age)
+    return Rendering(box, density, filled, age, border)
 
 
 def fit(
@@ -247,13 +251,13 @@ def fit(
 
 
 def label(rendering: Rendering, around: Neighbourhood) -> NDArray[np.bool_]:
-    """The voxels of the organ that bear the label, on the box of a rendering.
+    """The voxels of the domain that bear the label, on the box of a rendering.
 
     A voxel is labelled if the lesion fills half of it or more. Of a lesion of few voxels the
     fullest are labelled, as many as make up its volume: half-filled ones alone would be too few,
     so a 6 mm lesion would halve its volume on a 3 mm grid.
     """
-    share: NDArray[np.float32] = rendering.filled * around.organ[rendering.box]
+    share: NDArray[np.float32] = rendering.filled * around.domain[rendering.box]
     wanted = round(float(share.sum()))
     if wanted > _FEW_VOXELS:
         return np.asarray(share >= 0.5, np.bool_)
@@ -271,6 +275,18 @@ def border_width_mm(recipe: Recipe, grid: Grid) -> float:
     if min(grid.spacing_mm) > _AVERAGED_MM:  # averaging over the voxel blurs enough
         blur *= 0.3
     return float(np.hypot(recipe.margin_mm, blur))
+
+
+def _spicules(recipe: Recipe, cell_mm: float) -> NDArray[np.float64]:
+    """Directions spread over the sphere, from the recipe's noise seed, each of its own length."""
+    rng = np.random.Generator(np.random.Philox(recipe.noise_seed + 1))
+    count = recipe.spicules
+    directions = rng.standard_normal((count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = 1.0 + recipe.spicule_length * rng.uniform(0.5, 1.0, (count, 1))
+    # The diameter that growth stops at includes the spicules.
+    radius = 0.5 * recipe.diameter_mm / (1.0 + recipe.spicule_length) / cell_mm
+    return np.hstack([directions, lengths * radius])
 
 
 def _parts_of_voxel(grid: Grid, cell_mm: float) -> NDArray[np.int64]:

@@ -12,12 +12,19 @@ from scalemai.geometry import Region
 from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
 from scalemai.synthesis.appearance import change_hu
 from scalemai.synthesis.contrast import visible_elements
-from scalemai.synthesis.field import border_width_mm, fit, grow
+from scalemai.synthesis.field import (
+    GrowthField,
+    Rendering,
+    border_width_mm,
+    fit,
+    grow,
+    render,
+)
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Volume
 
-__all__ = ["Lesion", "LesionMeasures", "paint_lesion", "size_tolerance_mm"]
+__all__ = ["Lesion", "LesionMeasures", "paint_lesion", "paint_stage", "size_tolerance_mm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,8 @@ class Lesion:
         Boolean arrays of the box: what is labelled, and what changed (the border fades out).
     measures
         What came out.
+    field, edge
+        The growth that it was cut from, and the arrival time of its border.
     """
 
     recipe: Recipe
@@ -95,6 +104,8 @@ class Lesion:
     mask: NDArray[np.bool_]
     edited: NDArray[np.bool_]
     measures: LesionMeasures
+    field: GrowthField
+    edge: float
 
 
 def size_tolerance_mm(diameter_mm: float, volume: Volume) -> float:
@@ -124,8 +135,41 @@ def paint_lesion(volume: Volume, around: Neighbourhood, recipe: Recipe) -> Lesio
     field = grow(recipe, around)
     tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
     rendering = fit(field, recipe, around, 0.95 * tolerance)
-    if rendering is None:
-        return None
+    return None if rendering is None else _paint(volume, around, recipe, field, rendering)
+
+
+def paint_stage(
+    volume: Volume, around: Neighbourhood, recipe: Recipe, field: GrowthField, edge: float
+) -> Lesion | None:
+    """Paint a lesion as it was when its front stood at an arrival time.
+
+    Parameters
+    ----------
+    volume, around, recipe
+        As for :func:`paint_lesion`.
+    field
+        The recipe grown in that neighbourhood.
+    edge
+        Arrival time of the border: ``lesion.edge`` of the painted lesion gives that lesion again,
+        an earlier one an earlier stage.
+
+    Returns
+    -------
+    Lesion or None
+        None if it fills not even one voxel.
+    """
+    rendering = render(field, recipe, around, edge)
+    return None if rendering is None else _paint(volume, around, recipe, field, rendering)
+
+
+def _paint(
+    volume: Volume,
+    around: Neighbourhood,
+    recipe: Recipe,
+    field: GrowthField,
+    rendering: Rendering,
+) -> Lesion | None:
+    tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
     change, mask = change_hu(field, rendering, recipe, around, abs(volume.slope))
     if not mask.any():
         return None
@@ -168,4 +212,4 @@ def paint_lesion(volume: Volume, around: Neighbourhood, recipe: Recipe) -> Lesio
         else f"no more room in the {recipe.structure}: {diameter:.1f} of "
         f"{recipe.diameter_mm:.1f} mm",
     )
-    return Lesion(recipe, place, stored, mask, edited, measures)
+    return Lesion(recipe, place, stored, mask, edited, measures, field, rendering.edge)

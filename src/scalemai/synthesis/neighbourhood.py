@@ -12,7 +12,7 @@ from scalemai.geometry import Grid, Region
 from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
 
-__all__ = ["Neighbourhood", "Parenchyma", "neighbourhood"]
+__all__ = ["Limits", "Neighbourhood", "Parenchyma", "neighbourhood"]
 
 _SAMPLE_VOXELS = 40_000
 _FEWEST_VOXELS = 30
@@ -20,6 +20,7 @@ _THIN_MM = 2.0
 # Beyond these the noise of usual kernels is not correlated (author's estimate, to be refined).
 _LAG_MM = 2.5
 _LEAST_LAG = 2
+_GAS_HU = -250.0  # between fat, about -100 HU, and air, -1000, nearer to fat (author's choice)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,16 @@ class Parenchyma:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What is no longer parenchyma, in HU: how much brighter (vessel, cortex), how much darker
+    (fat), and from where on it is gas, which growth never enters."""
+
+    bright_hu: float
+    dark_hu: float
+    gas_hu: float
+
+
+@dataclass(frozen=True)
 class Neighbourhood:
     """The part of a tissue within reach of one lesion; arrays are C-ordered copies of the box.
 
@@ -55,8 +66,16 @@ class Neighbourhood:
         Grid of the box.
     hu, organ, barrier
         Arrays (i, j, k) of the box: Hounsfield units, the organ, barrier codes.
+    domain
+        Boolean array of the box: where growth may go. It is the organ's own, unless a tissue
+        family (:mod:`scalemai.synthesis.families`) says otherwise.
     parenchyma
         How the organ looks there.
+    limits
+        What counts as something else.
+    grain
+        The scan's noise on the box, float32 in HU, for what takes the place of other tissue; None
+        where nothing does.
     """
 
     region: Region
@@ -64,7 +83,10 @@ class Neighbourhood:
     hu: NDArray[np.float32]
     organ: NDArray[np.bool_]
     barrier: NDArray[np.uint8]
+    domain: NDArray[np.bool_]
     parenchyma: Parenchyma
+    limits: Limits
+    grain: NDArray[np.float32] | None = None
 
     @property
     def averaging_reach(self) -> NDArray[np.int64]:
@@ -104,7 +126,14 @@ def neighbourhood(
     organ = np.ascontiguousarray(tissue.organ[local])
     barrier = np.ascontiguousarray(tissue.barrier[local])
     look = _look(hu, organ, barrier, tissue.grid)
-    return Neighbourhood((a, b, c), tissue.grid.crop(local), hu, organ, barrier, look)
+    limits = Limits(
+        bright_hu=max(25.0, 2.0 * look.noise_hu, look.high_hu - look.mean_hu),
+        dark_hu=max(35.0, 2.5 * look.noise_hu, look.mean_hu - look.low_hu),
+        gas_hu=_GAS_HU,
+    )
+    return Neighbourhood(
+        (a, b, c), tissue.grid.crop(local), hu, organ, barrier, organ, look, limits
+    )
 
 
 def _look(
