@@ -18,7 +18,17 @@ from scalemai.preview.planes import Plane, mask_outline, plane_hu
 from scalemai.preview.windows import WINDOWS, Window, window_for
 from scalemai.volume import Mask, Volume
 
-__all__ = ["PANEL", "Panel", "Row", "Shown", "Tone", "lesions_of", "make_row"]
+__all__ = [
+    "PANEL",
+    "Panel",
+    "Row",
+    "Shown",
+    "Tone",
+    "close_up_plane",
+    "lesions_of",
+    "make_row",
+    "overview_planes",
+]
 
 PANEL = 340
 """Side of a square in pixels."""
@@ -98,8 +108,8 @@ def make_row(shown: Shown, lesion: Mask | None) -> Row:
     """The row of one lesion; without one, of the middle of the volume."""
     volume = shown.volume
     at_mm = _middle_mm(lesion) if lesion is not None else _centre_mm(volume)
-    planes = _overview(volume, at_mm)
-    close = _close_up(lesion, at_mm, planes[0])
+    planes = overview_planes(volume, at_mm)
+    close = close_up_plane(lesion, at_mm, planes[0])
     panels = [
         Panel(
             plane_hu(volume, plane, PANEL),
@@ -154,7 +164,9 @@ def _centre_mm(volume: Volume) -> tuple[float, float, float]:
     return float(x), float(y), float(z)
 
 
-def _close_up(lesion: Mask | None, at_mm: tuple[float, float, float], overview: Plane) -> Plane:
+def close_up_plane(
+    lesion: Mask | None, at_mm: tuple[float, float, float], overview: Plane
+) -> Plane:
     """The axial plane of the overview, nearer: all of the lesion and what is around it."""
     if lesion is None:
         return Plane("axial", at_mm, overview.side_mm / 2)
@@ -166,7 +178,7 @@ def _close_up(lesion: Mask | None, at_mm: tuple[float, float, float], overview: 
     return Plane("axial", (float(x), float(y), at_mm[2]), min(side, overview.side_mm))
 
 
-def _overview(volume: Volume, at_mm: tuple[float, float, float]) -> list[Plane]:
+def overview_planes(volume: Volume, at_mm: tuple[float, float, float]) -> list[Plane]:
     """Three planes of one scale through a point, wide enough for the body."""
     corners = volume.grid.corners_mm
     low, high = corners.min(axis=0), corners.max(axis=0)
