@@ -18,8 +18,9 @@ from scipy import fft, ndimage
 from scalemai.errors import GeometryError, IntensityError
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
+from scalemai.synthesis.relaxation import conjugate_gradients
 
-__all__ = ["NoiseModel", "measure_noise", "noise_field", "smoothed_within"]
+__all__ = ["NoiseModel", "continued_noise", "measure_noise", "noise_field", "smoothed_within"]
 
 # Author's estimates, to be refined, where no source is given.
 _LAG_MM = 5.0  # beyond it the noise of usual kernels is not correlated
@@ -35,6 +36,7 @@ _TRUNCATE_SD = 2.5
 _TRUNCATED_VARIANCE = 0.911264  # of a standard normal variable cut at 2.5
 _USUAL_SD_PIXELS = 0.8  # of the Gaussian that stands for an unknown kernel
 _USUAL_SLICE_CORRELATION = 0.2
+_OWN_NOISE_SHARE = 0.02  # of the variance that no neighbour tells of: keeps the system well-posed
 _SOFT_TISSUE_HU = (-150.0, 300.0)
 
 
@@ -157,21 +159,62 @@ def noise_field(
     ndarray
         HU, float32.
     """
-    axial = model.axial_axis
-    first, second = (axis for axis in range(3) if axis != axial)
-    margin = [0, 0, 0]
-    margin[axial] = len(model.slice_correlation)
-    margin[first], margin[second] = (n // 2 for n in model.autocorrelation.shape)
-    a, b, c = (int(fft.next_fast_len(n + m, real=True)) for n, m in zip(shape, margin, strict=True))
-    padded = (a, b, c)
+    padded, gain = _gain(model, shape)
     spectrum = fft.rfftn(rng.standard_normal(padded, dtype=np.float32))
-    plane = model.power_spectrum((padded[first], padded[second]))
-    across = model.slice_spectrum(padded[axial])
-    gain = np.sqrt(np.expand_dims(plane, axial) * np.expand_dims(across, (first, second)))
-    spectrum *= gain[..., : spectrum.shape[2]].astype(np.float32)
+    spectrum *= gain.astype(np.float32)
     field = fft.irfftn(spectrum, s=padded, overwrite_x=True)
     cut = field[tuple(slice(n) for n in shape)] * np.float32(model.sd_hu)
     return np.ascontiguousarray(cut, np.float32)
+
+
+def continued_noise(
+    model: NoiseModel,
+    noise: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Draw noise that goes on from the noise beside it: no seam, the same amplitude throughout.
+
+    The field is drawn on condition of the known voxels (simple kriging: a free field, corrected by
+    what the covariance says of its errors there).
+
+    Parameters
+    ----------
+    model
+        From :func:`measure_noise`.
+    noise
+        HU, float32, array (i, j, k); only its known voxels count.
+    known
+        Voxels whose noise is there: those within a few voxels of the gap will do.
+    rng
+        Source of the noise, as in :func:`noise_field`.
+
+    Returns
+    -------
+    ndarray
+        HU, float32: ``noise`` where it is known, new noise elsewhere.
+    """
+    a, b, c = known.shape
+    free = noise_field(model, (a, b, c), rng)
+    if not known.any() or model.sd_hu <= 0.0:
+        return np.where(known, noise, free)
+    padded, gain = _gain(model, (a, b, c))
+    power = gain**2
+    box = (slice(a), slice(b), slice(c))
+
+    def spread(field: NDArray[np.float64]) -> NDArray[np.float64]:
+        spectrum = fft.rfftn(field, s=padded)
+        spectrum *= power
+        covariance: NDArray[np.float64] = fft.irfftn(spectrum, s=padded, overwrite_x=True)[box]
+        return covariance
+
+    def apply(field: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((spread(field) + _OWN_NOISE_SHARE * field) * known)
+
+    error = np.where(known, noise.astype(np.float64) - free, 0.0) / model.sd_hu
+    weights = conjugate_gradients(apply, error, np.zeros_like(error), steps=60, tolerance=0.03)
+    corrected = free + (spread(weights) * model.sd_hu).astype(np.float32)
+    return np.where(known, noise, corrected).astype(np.float32)
 
 
 def smoothed_within(
@@ -184,6 +227,23 @@ def smoothed_within(
     total = ndimage.gaussian_filter(np.where(inside, values, 0), sigma_voxels, mode="constant")
     mean: NDArray[np.float32] = np.where(weight > 1e-6, total / np.maximum(weight, 1e-6), 0)
     return mean.astype(np.float32)
+
+
+def _gain(
+    model: NoiseModel, shape: tuple[int, int, int]
+) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """What waves are multiplied by, for ``rfftn``; and the shape, padded as it goes round."""
+    axial = model.axial_axis
+    first, second = (axis for axis in range(3) if axis != axial)
+    margin = [0, 0, 0]
+    margin[axial] = len(model.slice_correlation)
+    margin[first], margin[second] = (n // 2 for n in model.autocorrelation.shape)
+    a, b, c = (int(fft.next_fast_len(n + m, real=True)) for n, m in zip(shape, margin, strict=True))
+    padded = (a, b, c)
+    plane = model.power_spectrum((padded[first], padded[second]))
+    across = model.slice_spectrum(padded[axial])
+    gain = np.sqrt(np.expand_dims(plane, axial) * np.expand_dims(across, (first, second)))
+    return padded, gain[..., : c // 2 + 1]
 
 
 def _uniform(hu: NDArray[np.float32], where: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
