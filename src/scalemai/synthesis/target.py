@@ -13,11 +13,20 @@ SIDECAR_NAME = "synthesis.json"
 """The file that makes a folder a synthetic case."""
 
 
-def check_target(case: Case, folder: Path) -> None:
+def check_target(case: Case, folder: Path, *, marker: str = SIDECAR_NAME) -> None:
     """See that a synthetic case may be written to ``folder``.
 
     A folder is replaced as a whole. Only a synthetic case may be, and never the host or its masks,
     which may lie in another tree than the CT and may be a synthetic case themselves.
+
+    Parameters
+    ----------
+    case
+        The host.
+    folder
+        What would be written or replaced.
+    marker
+        The file that makes a folder what may be replaced.
 
     Raises
     ------
@@ -36,6 +45,6 @@ def check_target(case: Case, folder: Path) -> None:
                 raise ConfigError(what, where=folder, fix=fix)
     if not folder.is_dir():
         raise ConfigError("is a file, but the case needs a folder", where=folder, fix=fix)
-    if not (folder / SIDECAR_NAME).is_file() and any(folder.iterdir()):
-        what = f"is there already and is no synthetic case (it holds no {SIDECAR_NAME})"
+    if not (folder / marker).is_file() and any(folder.iterdir()):
+        what = f"is there already and is no synthetic case (it holds no {marker})"
         raise ConfigError(what, where=folder, fix=fix)
