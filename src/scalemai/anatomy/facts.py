@@ -133,12 +133,16 @@ class Form:
     core_share
         Only ``part_solid``: share (0 to 1) of the diameter that the solid core takes; the
         core has the kind's attenuation.
+    doubling_time
+        Volume doubling time in days where it is not the kind's; see
+        :meth:`LesionKind.doubling_time_of`.
     """
 
     name: str
     weight: float
     hu: HU | None = None
     core_share: Range | None = None
+    doubling_time: DoublingTime | None = None
     source: str = field(default="", compare=False, repr=False)
 
 
@@ -249,7 +253,8 @@ class LesionKind:
         Relative frequency among the kinds of the organ when none is asked for; with
         ``weight_source``. A choice, not an incidence.
     hu
-        Attenuation of the viable part by phase, averaged over the lesion.
+        Attenuation of the viable part by phase, averaged over the lesion; inside of its rim
+        where it has one.
     margin, margin_width_mm
         Kind of border, and width in mm over which lesion turns into parenchyma.
     irregularity
@@ -300,6 +305,23 @@ class LesionKind:
     satellites: Satellites | None = None
     multiplicity: Range = ONE
     obstructs: tuple[Obstruction, ...] = ()
+
+    def form(self, name: str) -> Form:
+        """Return a form by name.
+
+        Raises
+        ------
+        UnknownNameError
+            If the kind has no such form.
+        """
+        for form in self.forms:
+            if form.name == name:
+                return form
+        raise UnknownNameError(f"form of {self.name}", name, [form.name for form in self.forms])
+
+    def doubling_time_of(self, form: str) -> DoublingTime:
+        """Volume doubling time in days of one form: ground glass grows slower than a solid."""
+        return self.form(form).doubling_time or self.doubling_time
 
 
 @dataclass(frozen=True, slots=True)

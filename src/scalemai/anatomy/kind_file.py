@@ -187,6 +187,7 @@ def _read_form(name: str, table: Table) -> Form:
         table.number("weight", low=0.0),
         read_hu(table, "hu") if has_hu else None,
         _read_share(table.table("core_share")) if name == "part_solid" else None,
+        _optional(table, "doubling_time_days", _read_doubling_time, None),
         table.text("source"),
     )
     table.done()
