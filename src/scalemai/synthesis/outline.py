@@ -1,0 +1,93 @@
+"""Where the surface of an organ would run if a lesion were not there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scalemai.geometry import Grid
+from scalemai.synthesis.border import signed_distance_mm
+
+__all__ = ["expected_organ"]
+
+_SHELL_MM = 6.0  # voxels near the surface that tell how it runs
+_FEWEST_VOXELS = 60
+_SAMPLE_VOXELS = 20_000
+_SMALLEST_BULGE_MM = 1.5
+
+
+def expected_organ(
+    organ: NDArray[np.bool_], lesion: NDArray[np.bool_], grid: Grid
+) -> NDArray[np.bool_]:
+    """The organ without the lesion's bulge: a quadric through its surface around the lesion.
+
+    A lesion inside the organ leaves a hole that is all organ. Where it comes to the surface, a
+    quadric (plane, ball, tube, saddle) is fitted to the signed distance from the organ's surface
+    around it, the nearer the more it counts. What of the lesion lies more than 1.5 mm outside of
+    the quadric, and hangs together with the outside, is a bulge.
+
+    Parameters
+    ----------
+    organ
+        Boolean array (i, j, k): the organ, with or without the lesion.
+    lesion
+        The lesion.
+    grid
+        Their grid.
+
+    Returns
+    -------
+    ndarray
+        Boolean array: the organ and what of the lesion is expected to be organ.
+    """
+    whole = organ | lesion
+    rest = organ & ~lesion
+    cube = np.ones((3, 3, 3), np.bool_)
+    skin = ndimage.binary_dilation(lesion, cube) & ~whole
+    if not skin.any() or not rest.any():
+        return whole
+    # Only where organ meets outside is the surface seen; the lesion's own surface says nothing.
+    inner = rest & ndimage.binary_dilation(~whole, cube)
+    outer = ~whole & ndimage.binary_dilation(rest, cube)
+    surface = signed_distance_mm(whole, grid)
+    seen = np.minimum(_far_from(inner, grid), _far_from(outer, grid))
+    shell = ~lesion & (seen <= _SHELL_MM) & (np.abs(surface) <= _SHELL_MM)
+    where = np.argwhere(shell)
+    if len(where) < _FEWEST_VOXELS:
+        return whole
+    where = where[:: max(len(where) // _SAMPLE_VOXELS, 1)]
+    spacing = np.asarray(grid.spacing_mm)
+    voxels = np.argwhere(lesion)
+    middle = voxels.mean(axis=0)
+    radius = max(float(np.sqrt((((voxels - middle) * spacing) ** 2).sum(axis=1).mean())), 3.0)
+    offset = (where - middle) * spacing / radius
+    weight = np.exp(-0.5 * ((offset**2).sum(axis=1) / 2.0**2))
+    target = surface[tuple(where.T)] / radius
+    terms = _quadric(offset) * weight[:, None]
+    # A little ridge on the curvatures keeps the fit from swinging where the surface is hardly seen.
+    ridge = np.diag([0, 0, 0, 0, 1, 1, 1, 1, 1, 1.0]) * 0.05 * (weight**2).sum() ** 0.5
+    system = np.vstack([terms, ridge])
+    solution, *_ = np.linalg.lstsq(system, np.r_[target * weight, np.zeros(10)], rcond=None)
+    height = _quadric((voxels - middle) * spacing / radius) @ solution * radius
+    bulge = np.zeros_like(lesion)
+    bulge[tuple(voxels.T)] = height < -_SMALLEST_BULGE_MM
+    parts, _ = ndimage.label(bulge | skin, cube)
+    touching = np.unique(parts[skin])
+    outside = np.isin(parts, touching[touching > 0]) & bulge
+    if outside.any():
+        # The bulge ends at the surface, not 1.5 mm above it.
+        thin = np.zeros_like(lesion)
+        thin[tuple(voxels.T)] = height < 0.0
+        outside = ndimage.binary_propagation(outside, cube, mask=thin)
+    return np.asarray(whole & ~outside, np.bool_)
+
+
+def _far_from(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
+    return -signed_distance_mm(mask, grid)
+
+
+def _quadric(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    a, b, c = x.T
+    one = np.ones_like(a)
+    return np.stack([one, a, b, c, a * a, b * b, c * c, a * b, a * c, b * c], axis=1)
