@@ -139,7 +139,7 @@ def test_a_side_of_the_kidneys_is_kept(enhanced: Host, side: str) -> None:
     spec = LesionSpec(organ="kidney", site=side, diameter_mm=(8, 20))
     for seed in range(4):
         made = synthesize_volume(volume, masks, [spec], case_id="side", seed=seed)
-        assert masks[f"kidney_{side}"].array[made.labels == 1].all()
+        assert made.mask(f"kidney_{side}").array[made.labels == 1].all()
         assert (made.lesions[0].recipe.centre_mm[0] > 0) == (side == "right")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalemai.anatomy import PHASES, LesionKind, Organ, Phase, canonical_phase
+from scalemai.anatomy import HU, PHASES, LesionKind, Organ, Phase, canonical_phase
 from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.synthesis.neighbourhood import Parenchyma
 
-__all__ = ["draw_contrast_hu", "require_possible_hu", "visible_elements"]
+__all__ = ["draw_contrast_hu", "phase_of", "require_possible_hu", "visible_elements"]
 
 _SMALLEST_HU = 10.0  # author's choice: less than windowing shows
 _ROSE = 2.5  # signal to noise of an object at the limit of what is seen: 3 to 5 (Rose, J Opt Soc
@@ -21,9 +21,11 @@ def draw_contrast_hu(
     facts: Organ,
     kind: LesionKind,
     around: Parenchyma,
-    phase: str | None,
+    phase: Phase,
     diameter_mm: float,
     z: float,
+    *,
+    own: HU | None = None,
 ) -> float:
     """Lesion minus parenchyma in HU: as the kind looks in this patient, and not invisible.
 
@@ -40,19 +42,25 @@ def draw_contrast_hu(
     around
         The parenchyma around the lesion.
     phase
-        Phase as stated by the data set; the nearest by attenuation if None or not understood.
+        Phase of the scan, from :func:`phase_of`.
     diameter_mm
         Diameter of the lesion: the smaller, the more contrast it takes to be seen.
     z
         Standard normal number: where in the spread between patients this lesion lies.
+    own
+        Attenuation of the lesion whatever the organ around it is: of fluid, of a form, of what
+        grows in lung or bone. None if it follows the organ's enhancement.
     """
-    chosen = _phase_of(facts, around.mean_hu, phase)
-    usual = _usual_contrast_hu(facts, kind, around.mean_hu, chosen)
-    spread = 0.5 * kind.hu[chosen].sd_hu
+    if own is None:
+        usual = _usual_contrast_hu(facts, kind, around.mean_hu, phase)
+    else:
+        usual = own.mean_hu - around.mean_hu
+    spread = 0.5 * (kind.hu[phase] if own is None else own).sd_hu
     # A lesion is no less than its noise allows, but not stronger than its kind ever is.
     needed = _ROSE * around.noise_hu / visible_elements(diameter_mm) ** 0.5
     least = max(_SMALLEST_HU, 0.5 * around.noise_hu, min(needed, abs(usual) + spread))
-    floor = min(hu.mean_hu - 2.0 * hu.sd_hu for hu in kind.hu.values()) - around.mean_hu
+    looks = kind.hu.values() if own is None else (own,)
+    floor = min(hu.mean_hu - 2.0 * hu.sd_hu for hu in looks) - around.mean_hu
     sign = 1.0 if usual > 0 or -least < floor else -1.0
     drawn = usual + spread * float(np.clip(z, -2.0, 2.0))
     return float(sign * max(sign * max(drawn, floor), least))
@@ -85,9 +93,6 @@ def require_possible_hu(contrast_hu: float, parenchyma_hu: float) -> float:
 def _usual_contrast_hu(facts: Organ, kind: LesionKind, parenchyma_hu: float, phase: Phase) -> float:
     expected = facts.parenchyma_hu
     plain_parenchyma = expected["non_contrast"].mean_hu
-    if kind.cystic:
-        # Fluid has its own attenuation, whatever the parenchyma does.
-        return kind.hu[phase].mean_hu - parenchyma_hu
     plain = kind.hu["non_contrast"].mean_hu - plain_parenchyma
     full = kind.hu[phase].mean_hu - expected[phase].mean_hu
     rise = expected[phase].mean_hu - plain_parenchyma
@@ -98,7 +103,8 @@ def _usual_contrast_hu(facts: Organ, kind: LesionKind, parenchyma_hu: float, pha
     return plain + share * (full - plain) + fat
 
 
-def _phase_of(facts: Organ, parenchyma_hu: float, stated: str | None) -> Phase:
+def phase_of(facts: Organ, parenchyma_hu: float, stated: str | None) -> Phase:
+    """Phase of a scan: as stated by the data set, or the nearest by attenuation of the organ."""
     nearest = min(PHASES, key=lambda p: abs(facts.parenchyma_hu[p].mean_hu - parenchyma_hu))
     if stated is None:
         return nearest

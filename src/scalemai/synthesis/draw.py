@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from scalemai.anatomy import LesionKind, Organ, organ
+import numpy as np
+from numpy.typing import NDArray
+
+from scalemai.anatomy import Form, LesionKind, Organ, organ
 from scalemai.errors import PlacementError
-from scalemai.synthesis.contrast import draw_contrast_hu, require_possible_hu
-from scalemai.synthesis.field import search_radius_mm
-from scalemai.synthesis.neighbourhood import Neighbourhood, neighbourhood
-from scalemai.synthesis.recipe import Necrosis, Recipe
+from scalemai.synthesis.contrast import phase_of
+from scalemai.synthesis.draw_look import draw_border, draw_look
+from scalemai.synthesis.draw_shape import Growth, draw_growth, draw_shape
+from scalemai.synthesis.families import blend_of, surroundings
+from scalemai.synthesis.families.wall import choose_wall_site
+from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.obstruction import draw_obstructed
+from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.site import choose_site, parts_of_pancreas
 from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.tissue import StructureBox, Tissue
@@ -17,10 +25,20 @@ from scalemai.volume import Volume
 
 __all__ = ["draw_recipe"]
 
-_SLOW_VESSEL = 0.12  # author's choice: a vessel is wrapped long before it is invaded
 _LARGEST_SHARE_OF_SPAN = 0.95
-_LARGEST_TEXTURE = 0.25  # of the contrast: more would hide parts of the lesion
-_SPEED_SPREAD = 0.6  # standard deviation of log speed of the most irregular lesion
+_AT_PLEURA = 0.3  # of lung nodules: share that touches the pleura; author's choice
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What a spec left open, drawn before the place."""
+
+    facts: Organ
+    kind: LesionKind
+    form: Form
+    diameter_mm: float
+    growth: Growth
+    at_surface: bool
 
 
 def draw_recipe(
@@ -32,7 +50,7 @@ def draw_recipe(
     number: int,
     seed: int,
     attempt: int = 0,
-    site: StructureBox | None = None,
+    sites: Mapping[str, StructureBox] | None = None,
 ) -> tuple[Recipe, Neighbourhood]:
     """Draw what a spec leaves open: place, form and look of one lesion.
 
@@ -49,8 +67,8 @@ def draw_recipe(
         Keys of the random streams.
     attempt
         0 for the first place that is tried, then 1, 2, ...
-    site
-        Mask of the spec's site, if the case has one.
+    sites
+        Masks of the organ's sites, by site, as far as the case has them.
 
     Returns
     -------
@@ -64,69 +82,110 @@ def draw_recipe(
     ConfigError
         If a contrast was asked for that no lesion has.
     """
-    facts = organ(spec.organ)
-    shape = random_stream(seed, case_id, number, "shape")
-    kind = _draw_kind(facts, spec, random_stream(seed, case_id, number, "kind"))
-    diameter = _draw_diameter(spec, tissue, random_stream(seed, case_id, number, "size"))
+    chosen = _choose(spec, volume, tissue, case_id, number, seed)
+    facts, kind, form, diameter = chosen.facts, chosen.kind, chosen.form, chosen.diameter_mm
+    sites = sites or {}
     if spec.at_mm is not None:
         centre = _checked_place(spec.at_mm, tissue)
     else:
         place = random_stream(seed, case_id, number, f"place {attempt}")
-        part = None
-        if site is not None:
-            part = tissue.paste(site)
-        elif spec.site is not None and facts.name == "pancreas":
-            part = parts_of_pancreas(tissue)[spec.site]
-        centre = choose_site(volume, tissue, diameter, place, part)
-    rotation = shape.standard_normal(4)
-    rotation /= np.linalg.norm(rotation)
-    longest = shape.uniform(kind.elongation.low, kind.elongation.high)
-    axes = np.array([longest, shape.uniform(1.0, longest), 1.0])
-    axes /= np.prod(axes) ** (1 / 3)
-    irregularity = _SPEED_SPREAD * shape.uniform(kind.irregularity.low, kind.irregularity.high)
-    wavelength = shape.uniform(0.3, 0.5)
-    noise_seed = int(shape.integers(2**63))
-    look = random_stream(seed, case_id, number, "look")
-    margin = look.uniform(kind.margin_width_mm.low, kind.margin_width_mm.high)
-    z = float(look.standard_normal())
-    necrosis = None if spec.uniform else _draw_necrosis(kind, diameter, look)
-    around = neighbourhood(volume, tissue, centre, search_radius_mm(diameter))
+        centre = _draw_place(spec, chosen, volume, tissue, place, sites)
+    shape = random_stream(seed, case_id, number, "shape")
+    drawn = draw_shape(spec, facts, kind, form, tissue, centre, diameter, shape)
+    around = surroundings(
+        volume,
+        tissue,
+        facts,
+        centre,
+        diameter,
+        outside=chosen.growth.outside_speed > 0.0,
+        noise_seed=drawn.noise_seed,
+    )
     stated = volume.metadata.get("phase")
-    phase = None if stated is None else str(stated)
-    if spec.contrast_hu is None:
-        contrast = draw_contrast_hu(facts, kind, around.parenchyma, phase, diameter, z)
-    else:
-        contrast = require_possible_hu(spec.contrast_hu, around.parenchyma.mean_hu)
+    phase = phase_of(facts, around.parenchyma.mean_hu, None if stated is None else str(stated))
+    look = random_stream(seed, case_id, number, "look")
+    margin, irregularity = draw_border(spec, kind, diameter, drawn.irregularity, look)
+    seen = draw_look(spec, facts, kind, form, around.parenchyma, phase, diameter, look)
     recipe = Recipe(
         number=number,
         organ=facts.name,
         structure=tissue.structure,
         lesion=facts.lesion,
         kind=kind.name,
+        form=form.name,
         diameter_mm=diameter,
         centre_mm=centre,
-        rotation=(float(rotation[0]), float(rotation[1]), float(rotation[2]), float(rotation[3])),
-        axes=(float(axes[0]), float(axes[1]), float(axes[2])),
+        rotation=drawn.rotation,
+        axes=drawn.axes,
         irregularity=irregularity,
-        wavelength=wavelength,
-        vessel_speed=1.0 if kind.cystic else _SLOW_VESSEL,
-        noise_seed=noise_seed,
-        contrast_hu=float(contrast),
-        margin_mm=min(margin, 0.3 * diameter),
-        texture_sd_hu=0.0
-        if spec.uniform
-        else min(kind.texture.sd_hu, _LARGEST_TEXTURE * abs(contrast)),
+        wavelength=drawn.wavelength,
+        spicules=drawn.spicules,
+        spicule_length=drawn.spicule_length,
+        vessel_speed=chosen.growth.vessel_speed,
+        outside_speed=chosen.growth.outside_speed,
+        lumen_speed=chosen.growth.lumen_speed,
+        displaced=chosen.growth.displaced,
+        noise_seed=drawn.noise_seed,
+        blend=blend_of(facts, form.name),
+        contrast_hu=seen.contrast_hu,
+        margin_mm=margin,
+        texture_sd_hu=seen.texture_sd_hu,
         texture_scale_mm=kind.texture.scale_mm,
-        necrosis=necrosis,
+        necrosis=seen.necrosis,
+        rim=seen.rim,
+        core=seen.core,
+        inclusions=seen.inclusions,
+        narrowing=chosen.growth.narrowing,
     )
-    return recipe, around
+    effects = random_stream(seed, case_id, number, "effects")
+    obstructed = draw_obstructed(spec, kind, recipe, tissue, sites, effects)
+    return replace(recipe, obstructed=obstructed), around
 
 
-def _draw_kind(facts: Organ, spec: LesionSpec, rng: np.random.Generator) -> LesionKind:
-    if spec.kind is not None:
-        return facts.kind(spec.kind)
-    weights = np.array([kind.weight for kind in facts.kinds])
-    return facts.kinds[int(rng.choice(len(weights), p=weights / weights.sum()))]
+def _choose(
+    spec: LesionSpec, volume: Volume, tissue: Tissue, case_id: str, number: int, seed: int
+) -> _Chosen:
+    facts = organ(spec.organ)
+    rng = random_stream(seed, case_id, number, "kind")
+    kinds = spec.possible_kinds
+    weights = np.array([kind.weight for kind in kinds])
+    kind = kinds[0]
+    if len(kinds) > 1:
+        kind = kinds[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    forms = [form for form in kind.forms if spec.form in (None, form.name)]
+    shares = np.array([form.weight for form in forms])
+    form = forms[0]
+    if len(forms) > 1:
+        form = forms[int(rng.choice(len(shares), p=shares / shares.sum()))]
+    diameter = _draw_diameter(spec, tissue, random_stream(seed, case_id, number, "size"))
+    growth = draw_growth(
+        spec, facts, kind, form, diameter, random_stream(seed, case_id, number, "growth")
+    )
+    pleural = random_stream(seed, case_id, number, "pleura").random() < _AT_PLEURA
+    at_surface = (facts.family == "lung" and pleural) or (
+        facts.family == "solid" and growth.outside_speed > 0.0
+    )
+    return _Chosen(facts, kind, form, diameter, growth, at_surface)
+
+
+def _draw_place(
+    spec: LesionSpec,
+    chosen: _Chosen,
+    volume: Volume,
+    tissue: Tissue,
+    rng: np.random.Generator,
+    sites: Mapping[str, StructureBox],
+) -> tuple[float, float, float]:
+    part: NDArray[np.bool_] | None = None
+    if spec.site is not None and spec.site in sites:
+        part = tissue.paste(sites[spec.site])
+    elif spec.site is not None and chosen.facts.name == "pancreas":
+        part = parts_of_pancreas(tissue)[spec.site]
+    if chosen.facts.family == "hollow":
+        return choose_wall_site(
+            volume, tissue, chosen.facts, chosen.diameter_mm, chosen.form.name, rng, part
+        )
+    return choose_site(volume, tissue, chosen.diameter_mm, rng, part, at_surface=chosen.at_surface)
 
 
 def _draw_diameter(spec: LesionSpec, tissue: Tissue, rng: np.random.Generator) -> float:
@@ -147,12 +206,3 @@ def _checked_place(at_mm: tuple[float, float, float], tissue: Tissue) -> tuple[f
         fix = "give RAS+ mm inside the organ"
         raise PlacementError(f"({where}) mm lies outside the {tissue.structure}", fix=fix)
     return at_mm
-
-
-def _draw_necrosis(kind: LesionKind, diameter: float, rng: np.random.Generator) -> Necrosis | None:
-    happens, rim, core = rng.random(), rng.uniform(0.3, 0.6), rng.standard_normal()
-    facts = kind.necrosis
-    if facts is None or diameter < facts.min_diameter_mm or happens >= facts.probability:
-        return None
-    spread = facts.hu.sd_hu * float(np.clip(core, -1.5, 1.5))
-    return Necrosis(rim_share=rim, core_hu=max(facts.hu.mean_hu + spread, 0.0))

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from scalemai.anatomy import organ
+from scalemai.anatomy import Organ, is_lesion, organ
 from scalemai.case import Case
 from scalemai.errors import IntensityError, ScaleMAIError
 from scalemai.io.atomic import atomic_folder
 from scalemai.io.nifti import read_grid, write_labels, write_mask, write_volume
 from scalemai.plausibility import check_mask_on_ct
+from scalemai.synthesis.patient import structures_at_hand
 from scalemai.synthesis.sidecar import (
     checksum,
     moved_sidecar,
@@ -25,16 +26,12 @@ from scalemai.synthesis.sidecar import (
     write_sidecar,
 )
 from scalemai.synthesis.spec import LesionSpec, random_stream
-from scalemai.synthesis.synthesize import (
-    Synthesis,
-    grow_lesions,
-    paint_in_place,
-    paint_recipes,
-    structures_at_hand,
-)
+from scalemai.synthesis.synthesize import Synthesis, paint_recipes, synthesize_into
 from scalemai.synthesis.target import SIDECAR_NAME, check_target
 from scalemai.synthesis.tissue import StructureBox, crop_mask
 from scalemai.volume import Mask, Volume
+
+_FEW_STRUCTURES = 4  # of bones, many are usually out of the scan: that is no news
 
 __all__ = ["Request", "read_host", "replay", "synthesize_case"]
 
@@ -46,15 +43,18 @@ class Request:
     Parameters
     ----------
     specs
-        One per organ: the lesions that may be drawn.
+        The lesions that may be drawn, for example one spec per organ.
     count
         Least and greatest number of lesions per case; drawn uniformly.
+    each
+        Whether every spec gives that many lesions; else each lesion is of one spec, drawn.
     seed
         Seed of all random streams.
     """
 
     specs: tuple[LesionSpec, ...]
     count: tuple[int, int] = (1, 1)
+    each: bool = False
     seed: int = 0
 
 
@@ -105,8 +105,13 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     helpful = [
         name
         for facts in organs
-        for name in (*facts.vessels, *chain(*facts.sites.values()), *case.lesions)
-        if name in case.sources
+        for name in (
+            *facts.vessels,
+            *chain(*facts.sites.values()),
+            *case.lesions,
+            *(facts.barriers if _needs_neighbours(facts, specs) else ()),
+        )
+        if name in case.sources and name not in required
     ]
     boxes: dict[str, StructureBox] = {}
     for mask in case.each_mask([*required, *helpful], on=volume.grid):
@@ -120,7 +125,10 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     if not present:
         case.mask(required[0], on=volume.grid)  # raises: the mask is empty
     notes += [
-        f"the {name} mask is empty; none was grown there" for name in required if name not in boxes
+        f"the {name} mask is empty; none was grown there"
+        for facts in organs
+        for name in structures_at_hand(facts, case.has)
+        if name not in boxes and len(facts.structures) <= _FEW_STRUCTURES
     ]
     return Host(volume, boxes, present, tuple(notes))
 
@@ -158,10 +166,8 @@ def synthesize_case(case: Case, out: Path, request: Request) -> Path:
     with _naming(case):
         host = read_host(case, request.specs)
         specs = _draw_specs(case, host, request)
-        lesions = grow_lesions(host.volume, host.boxes, specs, case_id=case.id, seed=request.seed)
-    before = checksum(host.volume)
-    paint_in_place(host.volume, lesions)
-    result = Synthesis(host.volume, lesions)
+        before = checksum(host.volume)
+        result = synthesize_into(host.volume, host.boxes, specs, case_id=case.id, seed=request.seed)
     content = sidecar_of(
         case,
         result,
@@ -207,14 +213,13 @@ def replay(sidecar: Path, out: Path) -> Path:
             raise IntensityError("the voxels of the host have changed", where=case.ct, fix=fix)
         cropped = (crop_mask(mask) for mask in case.each_mask(record.masks, on=volume.grid))
         boxes = {box.name: box for box in cropped if box is not None}
-        lesions = paint_recipes(volume, boxes, record.recipes, case_id=case.id)
-        paint_in_place(volume, lesions)
+        result = paint_recipes(volume, boxes, record.recipes, case_id=case.id)
         if checksum(volume) != record.result_crc32:
             fix = f"use version {record.version} of scalemai and the masks that it used"
             raise IntensityError("the result differs from the recorded one", where=sidecar, fix=fix)
     with atomic_folder(folder) as temporary:
         host = Host(volume, boxes, record.organs)
-        _write_images(temporary, case, host, Synthesis(volume, lesions))
+        _write_images(temporary, case, host, result)
         write_sidecar(temporary / SIDECAR_NAME, moved_sidecar(sidecar, folder))
     return folder
 
@@ -223,6 +228,8 @@ def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
     """The lesions of one case: how many, and in which of the organs that it has."""
     rng = random_stream(request.seed, case.id, 0, "count")
     count = int(rng.integers(request.count[0], request.count[1] + 1))
+    if request.each:
+        return [spec for spec in request.specs for _ in range(count)]
     possible = [
         spec
         for spec in request.specs
@@ -240,17 +247,50 @@ def _write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> No
     real = {name for name in case.lesions if name in host.boxes}
     for name in sorted(real.union(one.recipe.lesion for one in result.lesions)):
         # Real lesions stay labelled.
-        write_mask(masks / f"{name}.nii.gz", result.mask(name, host.boxes.get(name)), volume)
-    for name in host.organs:
+        write_mask(masks / f"{name}.nii.gz", result.mask(name), volume)
+    changed = {name for name in result.changed if not is_lesion(name)}
+    for name in sorted(changed.union(host.organs)):
         target = masks / f"{name}.nii.gz"
         source = case.sources.get(name)
         alone = source is not None and not source.values and source.path.name.endswith(".nii.gz")
-        if source is not None and alone and read_grid(source.path).same_as(volume.grid):
+        if (
+            name not in changed
+            and source is not None
+            and alone
+            and read_grid(source.path).same_as(volume.grid)
+        ):
             shutil.copyfile(source.path, target)  # the same bytes, and no time spent on them
             continue
-        array = np.zeros(volume.grid.shape, np.bool_, order="F")
-        array[host.boxes[name].region] = host.boxes[name].array
-        write_mask(target, Mask(array, volume.grid, name), volume)
+        write_mask(target, result.mask(name), volume)
+    for moved in _moved_masks(case, host, result):
+        write_mask(masks / f"{moved.name}.nii.gz", moved, volume)
+
+
+def _moved_masks(case: Case, host: Host, result: Synthesis) -> Iterator[Mask]:
+    """Masks that synthesis did not need, but that tissue pushed aside takes along."""
+    moves = [one.displacement for one in result.effects if one.displacement is not None]
+    if not moves:
+        return
+    from scalemai.synthesis.warp import warp_mask
+
+    others = [name for name in case.sources if name not in host.boxes]
+    for mask in case.each_mask(others, on=result.volume.grid):
+        before = after = crop_mask(mask)
+        for move in moves:
+            after = None if after is None else warp_mask(after, move)
+        if after is before:
+            continue
+        array = np.zeros(mask.grid.shape, np.bool_, order="F")
+        if after is not None:
+            array[after.region] = after.array
+        yield Mask(array, mask.grid, mask.name)
+
+
+def _needs_neighbours(facts: Organ, specs: Sequence[LesionSpec]) -> bool:
+    """Whether lesions may leave the organ by more than fat tells: neighbours must be known."""
+    return facts.family == "hollow" or any(
+        spec.organ == facts.name and (spec.exophytic or spec.vessel is not None) for spec in specs
+    )
 
 
 @contextmanager

@@ -133,8 +133,12 @@ def sidecar_of(
             "longest_axial_diameter": "greatest distance of voxel corners within one axial slice",
         },
         "lesions": [
-            {"recipe": one.recipe.to_json(), "measured": one.measures.to_json()}
-            for one in synthesis.lesions
+            {
+                "recipe": one.recipe.to_json(),
+                "measured": one.measures.to_json(),
+                "effects": effects.to_json(),
+            }
+            for one, effects in zip(synthesis.lesions, synthesis.effects, strict=True)
         ],
         "result": {"voxels_crc32": checksum(synthesis.volume)},
         "notes": list(notes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,12 @@ from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
 
-__all__ = ["ROOM_LEVELS", "choose_site", "parts_of_pancreas"]
+__all__ = ["ROOM_LEVELS", "ball", "choose_site", "draw_inside", "parts_of_pancreas"]
 
 ROOM_LEVELS = (0.9, 0.75, 0.6, 0.45, 0.3, 0.0)
 """Shares of the lesion's ball inside the organ, in the order of preference (author's choice)."""
 
+_SURFACE_ROOM = (0.5, 0.8)  # share of the ball inside, of a lesion at the surface
 _CANDIDATES = 48
 _BALL_POINTS = 160
 _DRAWS = 4096
@@ -34,6 +35,8 @@ def choose_site(
     diameter_mm: float,
     rng: np.random.Generator,
     part: NDArray[np.bool_] | None = None,
+    *,
+    at_surface: bool = False,
 ) -> tuple[float, float, float]:
     """Draw a place for the seed of a lesion.
 
@@ -50,6 +53,9 @@ def choose_site(
         Stream of this decision.
     part
         Boolean array of the tissue's box that the seed must lie in; the whole organ if None.
+    at_surface
+        Prefer places where a part of the lesion's ball lies beyond the organ: an exophytic
+        lesion, or a nodule at the pleura.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def choose_site(
     PlacementError
         If no voxel of the part is free.
     """
-    points = _draw_inside(tissue, part, rng)
+    points = draw_inside(tissue, part, rng)
     if not len(points):
         raise PlacementError(
             f"no free place is left in the {tissue.structure}",
@@ -71,8 +77,11 @@ def choose_site(
     # A ball that looks unlike the others lies in a large vessel, a cleft or a cyst.
     middle = np.median(look)
     usual = np.abs(look - middle) <= np.maximum(10.0, 3.0 * np.median(np.abs(look - middle)))
-    for level in ROOM_LEVELS:
-        fits = np.flatnonzero((share >= level) & usual)
+    wanted = [(share >= level) & usual for level in ROOM_LEVELS]
+    if at_surface:
+        wanted.insert(0, (share >= _SURFACE_ROOM[0]) & (share <= _SURFACE_ROOM[1]) & usual)
+    for suits in wanted:
+        fits = np.flatnonzero(suits)
         if fits.size:
             x, y, z = points[fits[0]]
             break
@@ -129,29 +138,50 @@ def parts_of_pancreas(tissue: Tissue) -> Mapping[str, NDArray[np.bool_]]:
     return parts
 
 
-def _draw_inside(
-    tissue: Tissue, part: NDArray[np.bool_] | None, rng: np.random.Generator
+def draw_inside(
+    tissue: Tissue,
+    part: NDArray[np.bool_] | None,
+    rng: np.random.Generator,
+    keep: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.float64]:
-    """Up to ``_CANDIDATES`` points in mm whose nearest voxel is free, uniform in the volume."""
+    """Draw points in mm, uniform in the volume, whose nearest voxel is free; at most 48.
+
+    Parameters
+    ----------
+    tissue
+        The organ.
+    part
+        Boolean array of the tissue's box that they must lie in; the whole organ if None.
+    rng
+        Stream of this decision.
+    keep
+        Which of some voxels, array (n, 3), to keep, for example those of a wall.
+    """
     low, high = (np.array([getattr(s, end) for s in tissue.extent]) for end in ("start", "stop"))
     index = low + rng.random((_DRAWS, 3)) * (high - low) - 0.5
-    at = tuple(np.clip(np.rint(index).astype(np.int64), low, high - 1).T)
+    voxels = np.clip(np.rint(index).astype(np.int64), low, high - 1)
+    at = tuple(voxels.T)
     free = tissue.organ[at] & (tissue.barrier[at] == 0)
     if part is not None:
         free &= part[at]
+    if keep is not None:
+        free[free] = keep(voxels[free])
     hits = index[free][:_CANDIDATES]
     if len(hits) < _CANDIDATES // 4:
         # A thin organ fills little of its box: list its voxels instead of hoping to hit them.
-        everywhere = tissue.organ & (tissue.barrier == 0)
-        inside = np.argwhere(everywhere if part is None else everywhere & part)
+        everywhere = tissue.organ[tissue.extent] & (tissue.barrier[tissue.extent] == 0)
+        if part is not None:
+            everywhere &= part[tissue.extent]
+        inside = np.argwhere(everywhere) + low
         if not len(inside):
             return np.empty((0, 3))
-        hits = inside[rng.integers(len(inside), size=_CANDIDATES)].astype(np.float64)
+        drawn = inside[rng.integers(len(inside), size=_CANDIDATES if keep is None else _DRAWS)]
+        hits = (drawn if keep is None else drawn[keep(drawn)][:_CANDIDATES]).astype(np.float64)
     return tissue.grid.to_world(hits)
 
 
-def _ball(count: int) -> NDArray[np.float64]:
-    """Points spread evenly in the unit ball: a Fibonacci sphere with radii of equal volume."""
+def ball(count: int) -> NDArray[np.float64]:
+    """Points (count, 3) spread evenly in the unit ball: a Fibonacci sphere, equal volumes."""
     n = np.arange(count) + 0.5
     polar = np.arccos(1 - 2 * n / count)
     turn = np.pi * (1 + 5**0.5) * n
@@ -167,7 +197,7 @@ def _survey(
     volume: Volume, tissue: Tissue, points_mm: NDArray[np.float64], radius_mm: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For a ball round each point: the share of it that is free organ, and the mean HU of that."""
-    around = (points_mm[:, None, :] + _ball(_BALL_POINTS) * radius_mm).reshape(-1, 3)
+    around = (points_mm[:, None, :] + ball(_BALL_POINTS) * radius_mm).reshape(-1, 3)
     index = np.rint(tissue.grid.to_voxel(around)).astype(np.int64)
     shape = np.asarray(tissue.grid.shape)
     valid = ((index >= 0) & (index < shape)).all(axis=1)

@@ -53,9 +53,12 @@ class LesionSpec:
         Only its sign: darker than the organ, as dense, or brighter.
     margin
         Kind of border.
-    necrosis, calcification, rim, exophytic, duct, atrophy, satellites
+    necrosis, calcification, rim, exophytic, duct, atrophy
         Whether it has a dead core, calcium, an enhancing rim or capsule; leaves the organ;
-        dilates the duct upstream; lets the gland shrink there; has small ones beside it.
+        dilates the duct upstream; lets the gland shrink there.
+    satellites
+        Whether it has small ones beside it, which come on top of the lesions that are counted;
+        None is no.
     vessel
         A vessel that it touches, and the range of the contact angle in degrees.
     mass_effect
@@ -121,13 +124,30 @@ class LesionSpec:
         facts = organ(self.organ)
         if self.kind is not None:
             return (facts.kind(self.kind),)
-        return tuple(
+        possible = tuple(
             kind
             for kind in facts.kinds
             if (self.form is None or any(form.name == self.form for form in kind.forms))
             and (not self.duct or kind.obstructs)
             and (not self.atrophy or kind.obstructs)
         )
+        # Of kinds that could be meant, those that look as the words say.
+        for suits in (self._has_contrast, self._has_margin, self._has_core):
+            possible = tuple(kind for kind in possible if suits(kind)) or possible
+        return possible
+
+    def _has_contrast(self, kind: LesionKind) -> bool:
+        if self.contrast in (None, "iso"):
+            return True
+        usual = organ(self.organ).parenchyma_hu["portal_venous"].mean_hu
+        return (kind.hu["portal_venous"].mean_hu > usual) == (self.contrast == "hyper")
+
+    def _has_margin(self, kind: LesionKind) -> bool:
+        spicules = self.margin == "spiculated" and kind.spicules is not None
+        return self.margin is None or kind.margin == self.margin or spicules
+
+    def _has_core(self, kind: LesionKind) -> bool:
+        return not self.necrosis or kind.necrosis is not None
 
 
 def _check_form(spec: LesionSpec, facts: Organ) -> None:

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.anatomy import Organ, is_lesion, organ
+from scalemai.anatomy import Organ, organ
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
-from scalemai.geometry import Grid, Region
-from scalemai.synthesis.automaton import BARRIER_STOP
+from scalemai.synthesis.contact import contact_places, vessel_contacts
 from scalemai.synthesis.draw import draw_recipe
-from scalemai.synthesis.field import search_radius_mm
+from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
-from scalemai.synthesis.neighbourhood import neighbourhood
+from scalemai.synthesis.patient import Effects, Patient, cropped
 from scalemai.synthesis.recipe import Recipe
+from scalemai.synthesis.satellites import satellites_of
 from scalemai.synthesis.spec import LesionSpec, random_stream
-from scalemai.synthesis.tissue import StructureBox, Tissue, crop_mask, join_boxes, prepare_tissue
+from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Mask, Volume
 
-__all__ = [
-    "Organs",
-    "Synthesis",
-    "grow_lesions",
-    "paint_in_place",
-    "paint_recipes",
-    "structures_at_hand",
-    "synthesize_volume",
-]
+__all__ = ["Synthesis", "grow_lesion", "paint_recipes", "synthesize_into", "synthesize_volume"]
 
 _PLACES = 4  # tried for one lesion before the roomiest is kept
-_GAP_VOXELS = 2
 _MOST_LESIONS = 255  # numbers of lesions are stored as uint8
 
 
@@ -46,10 +37,16 @@ class Synthesis:
         The CT with the lesions painted in; other voxels are those of the host, bit for bit.
     lesions
         The lesions in order of their numbers.
+    effects
+        What each did to its surroundings.
+    boxes
+        The masks that were given, as they are now; those that changed are named by the effects.
     """
 
     volume: Volume
     lesions: tuple[Lesion, ...]
+    effects: tuple[Effects, ...]
+    boxes: Mapping[str, StructureBox]
 
     @property
     def labels(self) -> NDArray[np.uint8]:
@@ -59,76 +56,26 @@ class Synthesis:
             labels[one.region][one.mask] = one.recipe.number
         return labels
 
-    def mask(self, lesion: str, existing: StructureBox | None = None) -> Mask:
-        """Union of the lesions of one mask name, for example ``"liver_lesion"``.
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Structures whose masks are no longer those of the host."""
+        return tuple(sorted({name for effect in self.effects for name in effect.structures}))
 
-        ``existing`` adds lesions that the host has.
+    def mask(self, name: str) -> Mask:
+        """The mask of a structure as it is now, or the union of lesions, existing ones included.
+
+        Parameters
+        ----------
+        name
+            For example ``"liver_lesion"`` or ``"pancreas"``.
         """
         array = np.zeros(self.volume.grid.shape, np.bool_, order="F")
-        if existing is not None:
-            array[existing.region] = existing.array
+        if name in self.boxes:
+            array[self.boxes[name].region] = self.boxes[name].array
         for one in self.lesions:
-            if one.recipe.lesion == lesion:
+            if one.recipe.lesion == name:
                 array[one.region] |= one.mask
-        return Mask(array, self.volume.grid, lesion)
-
-
-class Organs:
-    """The organs of one case, each made ready on first use, with the lesions that it has by now.
-
-    Parameters
-    ----------
-    boxes
-        Masks by canonical name: organs, their sites, vessels, and lesions that are already there.
-    grid
-        Grid of the volume.
-    """
-
-    def __init__(self, boxes: Mapping[str, StructureBox], grid: Grid) -> None:
-        self._boxes = boxes
-        self._grid = grid
-        self._tissues: dict[str, Tissue] = {}
-        self._occupied: list[StructureBox] = []
-
-    def structures_of(self, facts: Organ) -> tuple[str, ...]:
-        """The masks at hand that make up an organ: those of its sides, else its own."""
-        return structures_at_hand(facts, self._boxes.__contains__)
-
-    def tissue(self, facts: Organ, structure: str) -> Tissue:
-        """One structure, with its vessels and all lesions so far as barriers."""
-        if structure not in self._tissues:
-            existing = [box for name, box in self._boxes.items() if is_lesion(name)]
-            vessels = [self._boxes[name] for name in facts.vessels if name in self._boxes]
-            self._tissues[structure] = prepare_tissue(
-                self._boxes[structure], self._grid, vessels, [*existing, *self._occupied]
-            )
-        return self._tissues[structure]
-
-    def site(self, facts: Organ, site: str | None) -> StructureBox | None:
-        """The mask of a named site, all its structures together, if the case has any."""
-        names = () if site is None else facts.sites[site]
-        return join_boxes([self._boxes[name] for name in names if name in self._boxes])
-
-    def occupy(self, lesion: Lesion) -> None:
-        """Keep later lesions off a painted one, its border, and two voxels round that."""
-        a, b, c = (
-            slice(max(s.start - _GAP_VOXELS, 0), s.stop + _GAP_VOXELS) for s in lesion.region
-        )
-        region: Region = (a, b, c)
-        before = [s.start - o.start for s, o in zip(lesion.region, region, strict=True)]
-        grown = np.pad(lesion.edited, [(n, _GAP_VOXELS) for n in before])
-        for _ in range(_GAP_VOXELS):
-            grown = _dilated(grown)
-        box = StructureBox(lesion.recipe.lesion, region, grown)
-        self._occupied.append(box)
-        for tissue in self._tissues.values():
-            tissue.block(box, BARRIER_STOP)
-
-
-def structures_at_hand(facts: Organ, has: Callable[[str], bool]) -> tuple[str, ...]:
-    """Which masks stand for an organ: all its sides, else the whole, else the sides there are."""
-    sides = tuple(name for name in facts.structures if has(name))
-    return (facts.name,) if sides != facts.structures and has(facts.name) else sides
+        return Mask(array, self.volume.grid, name)
 
 
 def synthesize_volume(
@@ -147,7 +94,7 @@ def synthesize_volume(
         The host CT; it is not changed. ``metadata["phase"]`` is used where it is known.
     masks
         Masks on the volume's grid by canonical name: the organs, and where they exist their
-        sites, vessels and existing lesions.
+        sites, vessels, ducts, neighbouring organs and existing lesions.
     specs
         One per lesion.
     case_id, seed
@@ -162,56 +109,87 @@ def synthesize_volume(
     PlacementError
         If an organ has no room for its lesion.
     """
-    boxes = _cropped(volume, masks)
-    lesions = grow_lesions(volume, boxes, specs, case_id=case_id, seed=seed)
-    return Synthesis(_painted(volume, lesions), lesions)
+    boxes = cropped(volume, masks)
+    copy = volume.with_stored(volume.stored.copy(order="K"))
+    return synthesize_into(copy, boxes, specs, case_id=case_id, seed=seed)
 
 
-def grow_lesions(
+def synthesize_into(
     volume: Volume,
     boxes: Mapping[str, StructureBox],
     specs: Sequence[LesionSpec],
     *,
     case_id: str,
     seed: int,
-) -> tuple[Lesion, ...]:
-    """The lesions of :func:`synthesize_volume`, not yet painted into the volume."""
+) -> Synthesis:
+    """As :func:`synthesize_volume`, but the volume's own numbers are changed: no copy is made."""
     if len(specs) > _MOST_LESIONS:
         raise ConfigError(f"{len(specs)} lesions in one case", fix=f"at most {_MOST_LESIONS}")
-    organs = Organs(boxes, volume.grid)
-    lesions: list[Lesion] = []
+    patient = Patient(volume, dict(boxes))
     for number, spec in enumerate(specs, start=1):
-        facts = organ(spec.organ)
-        structure = _choose_structure(organs, facts, spec, case_id, number, seed)
-        tissue = organs.tissue(facts, structure)
-        best: Lesion | None = None
-        for attempt in range(1 if spec.at_mm is not None else _PLACES):
-            recipe, around = draw_recipe(
-                spec,
-                volume,
-                tissue,
-                case_id=case_id,
-                number=number,
-                seed=seed,
-                attempt=attempt,
-                site=organs.site(facts, spec.site),
-            )
-            lesion = paint_lesion(volume, around, recipe)
-            if lesion is None:
-                continue
-            if best is None or _miss(lesion) < _miss(best):
-                best = lesion
-            if _miss(best) <= size_tolerance_mm(recipe.diameter_mm, volume):
+        patient.put(grow_lesion(patient, spec, case_id=case_id, number=number, seed=seed))
+    number = len(specs)
+    for spec, parent in zip(specs, tuple(patient.lesions), strict=True):
+        rng = random_stream(seed, case_id, parent.recipe.number, "satellites")
+        for child in satellites_of(spec, parent, patient, rng):
+            if number == _MOST_LESIONS:
                 break
-        if best is None:
-            raise PlacementError(
-                f"no room for lesion {number} in the {structure}",
-                where=case_id,
-                fix="ask for fewer or smaller lesions",
-            )
-        lesions.append(best)
-        organs.occupy(best)
-    return tuple(lesions)
+            number += 1
+            lesion = _satellite(patient, child, parent, case_id=case_id, number=number, seed=seed)
+            if lesion is None:
+                number -= 1
+            else:
+                patient.put(lesion)
+    return _result(patient)
+
+
+def grow_lesion(
+    patient: Patient, spec: LesionSpec, *, case_id: str, number: int, seed: int
+) -> Lesion:
+    """Find a place for one lesion and grow it there; it is not yet put in.
+
+    Several places are tried until one has the room for the diameter, or gives the contact with a
+    vessel that was asked for; else the best of them is kept.
+
+    Raises
+    ------
+    MissingStructureError
+        If the organ, or the vessel asked for, has no mask.
+    PlacementError
+        If the organ has no room.
+    """
+    volume, facts = patient.volume, organ(spec.organ)
+    structure = _choose_structure(patient, facts, spec, case_id, number, seed)
+    tissue = patient.tissue(facts, structure)
+    best, least = None, np.inf
+    for attempt, wanted in enumerate(
+        _places(patient, facts, structure, spec, number, seed, case_id)
+    ):
+        recipe, around = draw_recipe(
+            wanted,
+            volume,
+            tissue,
+            case_id=case_id,
+            number=number,
+            seed=seed,
+            attempt=attempt,
+            sites=patient.sites_of(facts),
+        )
+        lesion = paint_lesion(volume, around, recipe)
+        if lesion is None:
+            continue
+        miss = _miss(lesion, volume) + _off(patient, spec, lesion)
+        if miss < least:
+            best, least = lesion, miss
+        if least <= 1.0:
+            break
+    if best is None:
+        raise PlacementError(
+            f"no room for lesion {number} in the {structure}",
+            where=case_id,
+            fix="ask for fewer or smaller lesions",
+        )
+    return best
 
 
 def paint_recipes(
@@ -220,13 +198,13 @@ def paint_recipes(
     recipes: Sequence[Recipe],
     *,
     case_id: str,
-) -> tuple[Lesion, ...]:
-    """Grow recorded recipes in their host again: the same lesions as when they were drawn.
+) -> Synthesis:
+    """Grow recorded recipes in their host again, in place: the same as when they were drawn.
 
     Parameters
     ----------
     volume, boxes
-        The host, as for :func:`grow_lesions`.
+        The host, as for :func:`synthesize_into`.
     recipes
         In the order of their numbers.
     case_id
@@ -239,68 +217,123 @@ def paint_recipes(
     PlacementError
         If a lesion cannot be painted, so the host is another one.
     """
-    organs = Organs(boxes, volume.grid)
-    lesions: list[Lesion] = []
+    patient = Patient(volume, dict(boxes))
     for recipe in recipes:
-        facts = organ(recipe.organ)
-        if recipe.structure not in boxes:
-            fix = "give the masks that the host had"
-            raise MissingStructureError(f"no mask of {recipe.structure}", where=case_id, fix=fix)
-        tissue = organs.tissue(facts, recipe.structure)
-        radius = search_radius_mm(recipe.diameter_mm)
-        around = neighbourhood(volume, tissue, recipe.centre_mm, radius)
-        lesion = paint_lesion(volume, around, recipe)
+        lesion = _paint_again(patient, recipe, case_id)
         if lesion is None:
             fix = "give the CT and masks that the sidecar names"
             raise PlacementError(f"lesion {recipe.number} has no room", where=case_id, fix=fix)
-        lesions.append(lesion)
-        organs.occupy(lesion)
-    return tuple(lesions)
+        patient.put(lesion)
+    return _result(patient)
 
 
-def paint_in_place(volume: Volume, lesions: Iterable[Lesion]) -> None:
-    """Write lesions into the volume's own array: the host is gone, and no copy is made."""
-    for lesion in lesions:
-        # Boxes may overlap where lesions do not; only what this one changed is written.
-        volume.stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
+def _paint_again(patient: Patient, recipe: Recipe, case_id: str) -> Lesion | None:
+    facts = organ(recipe.organ)
+    if recipe.structure not in patient.boxes:
+        fix = "give the masks that the host had"
+        raise MissingStructureError(f"no mask of {recipe.structure}", where=case_id, fix=fix)
+    around = surroundings(
+        patient.volume,
+        patient.tissue(facts, recipe.structure),
+        facts,
+        recipe.centre_mm,
+        recipe.diameter_mm,
+        outside=recipe.outside_speed > 0.0,
+        noise_seed=recipe.noise_seed,
+    )
+    return paint_lesion(patient.volume, around, recipe)
 
 
-def _painted(volume: Volume, lesions: Iterable[Lesion]) -> Volume:
-    copy = volume.with_stored(volume.stored.copy(order="K"))
-    paint_in_place(copy, lesions)
-    return copy
+def _result(patient: Patient) -> Synthesis:
+    return Synthesis(patient.volume, tuple(patient.lesions), tuple(patient.effects), patient.boxes)
 
 
-def _cropped(volume: Volume, masks: Mapping[str, Mask]) -> dict[str, StructureBox]:
-    boxes: dict[str, StructureBox] = {}
-    for name, mask in masks.items():
-        mask.require_grid(volume.grid)
-        box = crop_mask(mask)
-        if box is not None:
-            boxes[name] = StructureBox(name, box.region, box.array)
-    return boxes
+def _places(
+    patient: Patient,
+    facts: Organ,
+    structure: str,
+    spec: LesionSpec,
+    number: int,
+    seed: int,
+    case_id: str,
+) -> list[LesionSpec]:
+    """The spec, once per place to try; where a vessel decides the place, with the place."""
+    if spec.vessel is None:
+        return [spec] * (1 if spec.at_mm is not None else _PLACES)
+    name, angles = spec.vessel
+    if name not in patient.boxes:
+        raise MissingStructureError(
+            f"has no mask of the {name}",
+            where=case_id,
+            fix="leave the vessel out, or give its mask",
+        )
+    rng = random_stream(seed, case_id, number, "vessel")
+    middle = 0.5 * sum(spec.diameter_mm)
+    tissue = patient.tissue(facts, structure)
+    places = contact_places(patient.boxes[name], tissue, patient.volume.grid, middle, angles, rng)
+    places = [place for place in places if tissue.holds(place)]
+    if not places:
+        raise PlacementError(
+            f"the {name} is nowhere near the {structure}",
+            where=case_id,
+            fix="ask for a vessel at the organ",
+        )
+    leaves = True if spec.exophytic is None else spec.exophytic
+    return [replace(spec, vessel=None, at_mm=place, exophytic=leaves) for place in places]
 
 
-def _dilated(array: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """One step of dilation to the six neighbours."""
-    grown = array.copy()
-    for axis in range(3):
-        ahead = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        behind = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-        grown[ahead] |= array[behind]
-        grown[behind] |= array[ahead]
-    return grown
+def _off(patient: Patient, spec: LesionSpec, lesion: Lesion) -> float:
+    """How far a contact angle is from the one asked for, in units of 20 degrees."""
+    if spec.vessel is None:
+        return 0.0
+    name, (low, high) = spec.vessel
+    box = StructureBox(lesion.recipe.lesion, lesion.region, lesion.mask)
+    found = vessel_contacts(box, {name: patient.boxes[name]}, patient.volume.grid)
+    angle = found[0].angle_deg if found else 0.0
+    off = max(low - angle, angle - high, 0.0)
+    return off / 20.0 + (2.0 if off > 0 else 0.0)
 
 
-def _miss(lesion: Lesion) -> float:
-    return abs(lesion.measures.longest_axial_diameter_mm - lesion.recipe.diameter_mm)
+def _miss(lesion: Lesion, volume: Volume) -> float:
+    """How far the diameter is from the one asked for, in units of what is tolerated."""
+    asked = lesion.recipe.diameter_mm
+    off = abs(lesion.measures.longest_axial_diameter_mm - asked)
+    return off / size_tolerance_mm(asked, volume)
+
+
+def _satellite(
+    patient: Patient,
+    spec: LesionSpec,
+    parent: Lesion,
+    *,
+    case_id: str,
+    number: int,
+    seed: int,
+) -> Lesion | None:
+    """A small lesion beside another one; None where there is no room after all."""
+    facts = organ(spec.organ)
+    structure = parent.recipe.structure
+    try:
+        recipe, around = draw_recipe(
+            spec,
+            patient.volume,
+            patient.tissue(facts, structure),
+            case_id=case_id,
+            number=number,
+            seed=seed,
+            sites=patient.sites_of(facts),
+        )
+    except PlacementError:
+        return None
+    recipe = replace(recipe, parent=parent.recipe.number)
+    return paint_lesion(patient.volume, around, recipe)
 
 
 def _choose_structure(
-    organs: Organs, facts: Organ, spec: LesionSpec, case_id: str, number: int, seed: int
+    patient: Patient, facts: Organ, spec: LesionSpec, case_id: str, number: int, seed: int
 ) -> str:
     """The mask that a lesion grows in: the site's side, that of a given point, or one drawn."""
-    names = organs.structures_of(facts)
+    names = patient.structures_of(facts)
     if not names:
         raise MissingStructureError(
             f"has no mask of the {facts.name}",
@@ -321,9 +354,9 @@ def _choose_structure(
         return names[0]
     if spec.at_mm is not None:
         for name in names:
-            if organs.tissue(facts, name).holds(spec.at_mm):
+            if patient.tissue(facts, name).holds(spec.at_mm):
                 return name
         return names[0]
-    volumes = np.array([np.count_nonzero(organs.tissue(facts, n).organ) for n in names], float)
+    volumes = np.array([np.count_nonzero(patient.tissue(facts, n).organ) for n in names], float)
     rng = random_stream(seed, case_id, number, "side")
     return names[int(rng.choice(len(names), p=volumes / volumes.sum()))]

@@ -107,6 +107,11 @@ class Tissue:
         inside = (index >= 0).all() and (index < self.grid.shape).all()
         return bool(inside) and bool(self.organ[tuple(index)])
 
+    def is_free(self, at_mm: tuple[float, float, float]) -> bool:
+        """Whether a point, RAS+ mm, lies in a voxel of the organ that nothing bars."""
+        index = tuple(np.rint(self.grid.to_voxel(at_mm)).astype(int))
+        return self.holds(at_mm) and bool(self.barrier[index] == 0)
+
     def paste(self, box: StructureBox) -> NDArray[np.bool_]:
         """A structure as a boolean array of this tissue's box."""
         inside = np.zeros(self.grid.shape, np.bool_)
@@ -136,6 +141,9 @@ def prepare_tissue(
     grid: Grid,
     slow: Iterable[StructureBox] = (),
     stop: Iterable[StructureBox] = (),
+    beside: Iterable[StructureBox] = (),
+    *,
+    pad_mm: float = 0.0,
 ) -> Tissue:
     """Make an organ ready for growth.
 
@@ -147,15 +155,24 @@ def prepare_tissue(
         Grid of the whole volume.
     slow, stop
         Vessels and ducts, which slow growth; lesions, which stop it.
+    beside
+        Neighbouring organs, which stop it beyond this one.
+    pad_mm
+        How far beyond the organ a lesion may grow.
     """
-    low = [s.start - _PAD_VOXELS for s in organ.region]
-    high = [s.stop - 1 + _PAD_VOXELS for s in organ.region]
+    pad = [_PAD_VOXELS + int(np.ceil(pad_mm / step)) for step in grid.spacing_mm]
+    low = [s.start - n for s, n in zip(organ.region, pad, strict=True)]
+    high = [s.stop - 1 + n for s, n in zip(organ.region, pad, strict=True)]
     region = grid.clip(low, high)
     assert region is not None  # the box is inside its own grid
     box = grid.crop(region)
     empty = np.zeros(box.shape, np.bool_)
     tissue = Tissue(organ.name, region, box, empty, np.zeros(box.shape, np.uint8))
     tissue = replace(tissue, organ=tissue.paste(organ))
+    for neighbour in beside:
+        tissue.block(neighbour, BARRIER_STOP)
+    if pad_mm:
+        tissue.barrier[tissue.organ] = 0  # masks overlap: the organ's own voxels are its own
     for vessel in slow:
         tissue.block(vessel, BARRIER_SLOW)
     for lesion in stop:
