@@ -80,7 +80,13 @@ def shrink_gland(
     fat = fat_near(hu, gland, taken, grid)
     if np.count_nonzero(fat) < _FEWEST_FAT_VOXELS:
         return None
-    depth = ndimage.distance_transform_edt(gland, sampling=grid.spacing_mm)
+    # From the fat inwards: where the gland lies on another organ or a vessel it stays there, as a
+    # gap of a voxel's width would look like a cut.
+    steps = [1 if s < 2.0 else 0 for s in grid.spacing_mm]
+    for axis in grid.in_plane_axes:
+        steps[axis] = 1
+    near_fat = ndimage.binary_dilation(fat, np.ones([1 + 4 * n for n in steps], np.bool_))
+    depth = ndimage.distance_transform_edt(~near_fat | gland, sampling=grid.spacing_mm)
     depth -= 0.5 * min(grid.spacing_mm)  # from the surface to the middle of the first voxel
     lobules = ndimage.gaussian_filter(
         rng.standard_normal(grid.shape), [_LOBULE_MM / s for s in grid.spacing_mm]
@@ -93,15 +99,11 @@ def shrink_gland(
     share = np.where(gland & ~taken, share, 0.0)
     around = background(hu, fat, grid, rng)
     # Beside the old surface voxels are partly gland, though they bear no label.
-    steps = [1 if s < 2.0 else 0 for s in grid.spacing_mm]
-    for axis in grid.in_plane_axes:
-        steps[axis] = 1
     beside = ndimage.binary_dilation(gland, np.ones([1 + 2 * n for n in steps], np.bool_))
     _, nearest = ndimage.distance_transform_edt(
         ~gland, sampling=grid.spacing_mm, return_indices=True
     )
-    near_fat = ndimage.binary_dilation(fat, np.ones([1 + 4 * n for n in steps], np.bool_))
     bright = float(np.median(hu[gland])) + 2.0 * around.sd_hu
-    rim = beside & ~gland & ~taken & ~fat & near_fat & (hu < bright)
+    rim = beside & near_fat & ~gland & ~taken & ~fat & (hu < bright)
     share = np.where(rim, share[tuple(nearest)], share).astype(np.float32)
     return Shrunk(around.fill(hu, share, around.level_hu), gland & (share >= 0.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class CentreLine:
 
 def voxel_graph(
     inside: NDArray[np.bool_], grid: Grid, cost: NDArray[np.float64] | None = None
-) -> tuple[NDArray[np.intp], object]:
+) -> tuple[NDArray[np.intp], Any]:
     """The voxels of a mask as a graph of 26 neighbours with edges in mm.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _SNAP_MM = 4.0
 _MASKED_COST = 0.02  # of unmasked gland: where the duct is known, the course keeps to it
 _DUCT_RADII_MM = (1.0, 1.5, 2.5)
 _SHORTEST_MM = 12.0
+_GAP_MM = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,7 @@ class _Gland:
     grid: Grid
     deep: NDArray[np.float64]
     world: NDArray[np.float64]
-    cost: object
+    cost: Any
     duct_mm: NDArray[np.float64]
     papilla: int
     tail: int
@@ -141,6 +143,8 @@ class _Gland:
             return None
         _, cost = voxel_graph(organ[every], coarse, 1.0 / ease[every])
         world = coarse.to_world(index)
+        bridges = _bridges(world, connected_components(length, directed=False)[1])
+        length, cost = length + bridges, cost + bridges
         _, part = connected_components(length, directed=False)
         gland = part == np.bincount(part).argmax()
         # Right and below: the head lies in the duodenal loop, the tail climbs to the spleen.
@@ -193,6 +197,35 @@ def _along(gland: _Gland, papilla: int, upstream: int, notes: tuple[str, ...]) -
     # The way begins at the very tip of the gland; no duct can be seen in its last millimetres.
     first = int(np.argmax(np.cumsum(np.full(len(line), _STEP_MM)) >= float(np.median(radius))))
     return DuctCourse(CentreLine(line[first:], radius[first:]), notes)
+
+
+def _bridges(world_mm: NDArray[np.float64], part: NDArray[np.intp]) -> Any:
+    """Edges in mm across the gaps of a gland whose mask fell into pieces, shortest first."""
+    from scipy.sparse import coo_array  # slow to import
+    from scipy.spatial import cKDTree
+
+    part = np.array(part)
+    rows, columns, lengths = [], [], []
+    trees = {n: (np.flatnonzero(part == n), cKDTree(world_mm[part == n])) for n in np.unique(part)}
+    joined = {n: n for n in trees}
+    gaps = []
+    for n, (members, _) in trees.items():
+        for m, (others, tree) in trees.items():
+            if m > n:
+                gap, at = tree.query(world_mm[members], distance_upper_bound=_GAP_MM)
+                best = int(np.argmin(gap))
+                if np.isfinite(gap[best]):
+                    gaps.append((float(gap[best]), n, m, members[best], others[at[best]]))
+    for gap, n, m, one, other in sorted(gaps):
+        if joined[n] == joined[m]:
+            continue
+        old, new = joined[m], joined[n]
+        joined = {k: new if v == old else v for k, v in joined.items()}
+        rows.append(one)
+        columns.append(other)
+        lengths.append(float(gap))
+    shape = (len(world_mm),) * 2
+    return coo_array((np.array(lengths, float), (rows, columns)), shape=shape).tocsr()
 
 
 def _drawn_to(

@@ -30,6 +30,8 @@ _DUCTS = ("pancreatic_duct", "common_bile_duct")
 
 # Author's estimates, to be refined.
 _FLUID_HU = (5.0, 20.0)
+_LEAST_FLUID_HU = 0.0
+_SEEN_HU = 15.0  # between gland and fluid
 _PRESSED_MM = 5.0  # a duct this near to the lesion's surface is closed too
 _SHORTEST_MM = 8.0
 _RIM_MM = 1.0  # of parenchyma left around the duct
@@ -118,10 +120,16 @@ def dilate_duct(
     share = _share(scene, tube, inside_gland=pancreatic or bool(course.notes))
     tissue = scene.gland & ~scene.lesions & (share == 0.0)
     look = background(hu, tissue if tissue.any() else scene.gland, scene.grid, rng)
-    hu = look.fill(hu, share, float(rng.uniform(*_FLUID_HU)))
+    index = np.moveaxis(scene.grid.to_voxel(tube.points_mm), -1, 0)
+    around = float(np.median(ndimage.map_coordinates(look.level_hu, index, order=1)))
+    fluid = min(float(rng.uniform(*_FLUID_HU)), around - _SEEN_HU)
+    if fluid < _LEAST_FLUID_HU and pancreatic:
+        what = f"the gland is so fatty ({around:.0f} HU) that fluid would not stand out"
+        return _nothing(volume, lesion, f"the {name} is not dilated: {what}")
+    hu = look.fill(hu, share, max(fluid, _LEAST_FLUID_HU))
     widened = share >= 0.5
     # A duct thinner than two voxels fills none by half in places, and yet it does not end there.
-    index = np.rint(scene.grid.to_voxel(tube.points_mm)).astype(np.int64)
+    index = np.rint(index.T).astype(np.int64)
     index = index[((index >= 0) & (index < scene.grid.shape)).all(axis=1)]
     through = np.zeros_like(widened)
     through[tuple(index.T)] = True
