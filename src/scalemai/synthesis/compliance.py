@@ -207,9 +207,7 @@ def _ramp(shape: tuple[int, int, int]) -> NDArray[np.float64]:
     return np.asarray(np.minimum(np.minimum(i, j), k), np.float64)
 
 
-def _reached(
-    openness: NDArray[np.float64], lesion: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _reached(openness: NDArray[np.float64], lesion: NDArray[np.float64]) -> NDArray[np.float64]:
     """Close the cells that no flow from the lesion can reach, such as those within bone."""
     parts, count = ndimage.label(openness > 0.0)
     if count == 0:

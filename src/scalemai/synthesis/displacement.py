@@ -24,6 +24,8 @@ _MARGINS = (9, 13, 18, 24)  # cells beyond the lesion's box: 1.5 to 4 radii
 _COMFORT = 0.5  # a nearer border is good enough if fat loses no more than half of what it can
 _LARGEST_SHARE = 0.9  # what a lesion starts from replaces tissue, it does not push it
 _VISIBLE_VOXELS = 0.5
+_LEAST_JACOBIAN = 0.01
+_PARTS = (1.0, 0.7, 0.5, 0.35, 0.25)  # of the share, tried in turn until nothing folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,27 +118,30 @@ def push_aside(
     # A sphere's surface moves furthest, from its smaller radius of before.
     if share <= 0.0 or radius * (1.0 - (1.0 - share) ** (1.0 / 3.0)) < 0.3 * spacing.min():
         return None
-    rigid, kept = tuple(rigid), tuple(kept)
     sides = np.maximum(np.rint(radius / _CELLS_PER_RADIUS / spacing), 1).astype(int)
     step = (int(sides[0]), int(sides[1]), int(sides[2]))
-    for margin in _MARGINS:
-        lattice = lay_lattice(volume.grid.shape, lesion, step, margin)
-        if lattice is None:
-            return None
-        around = survey(volume, lattice, lesion, rigid, kept)
-        wanted = share * voxels / float(np.prod(step))
-        comfort = 1.0 if margin == _MARGINS[-1] else _COMFORT
-        sink = around.yielding(wanted, comfort)
-        if sink.sum() >= (1.0 - 1e-9) * wanted:
-            break
-    pushed = share * min(float(sink.sum()) / wanted, 1.0)
-    nodes = _flow_nodes(volume.grid, lattice, around, sink, lesion, pushed)
-    lengths = np.linalg.norm(np.moveaxis(nodes, 0, -1) @ volume.grid.affine[:3, :3].T, axis=-1)
-    if lengths.max() < _VISIBLE_VOXELS * spacing.min():
+    wanted = share * voxels / float(np.prod(sides))
+    room = _make_room(volume, lesion, step, wanted, tuple(rigid), tuple(kept))
+    if room is None:
         return None
+    lattice, around, sink = room
+    pushed = share * min(float(sink.sum()) / wanted, 1.0)
+    flows = _stages(volume.grid, lattice, around, sink, lesion, pushed)
     region = lattice.region
-    offset = _refine(nodes.astype(np.float32), lattice, region)
-    return Displacement(region, volume.grid.crop(region), offset, lesion, pushed)
+    # Wedged against bone, tissue would have to squeeze through less than a cell of the lattice.
+    # The lesion has pushed less then: the same flow for a shorter time.
+    for part in _PARTS:
+        nodes = np.zeros((3, *lattice.shape))
+        trace_back(part * flows, nodes)
+        nodes *= np.array(lattice.step)[:, None, None, None]
+        lengths = np.linalg.norm(np.moveaxis(nodes, 0, -1) @ volume.grid.affine[:3, :3].T, axis=-1)
+        if lengths.max() < _VISIBLE_VOXELS * spacing.min():
+            return None
+        offset = _refine(nodes.astype(np.float32), lattice, region)
+        found = Displacement(region, volume.grid.crop(region), offset, lesion, part * pushed)
+        if found.least_jacobian >= _LEAST_JACOBIAN:
+            return found
+    return None
 
 
 def warp_point(
@@ -150,7 +155,33 @@ def warp_point(
     return float(place[0]), float(place[1]), float(place[2])
 
 
-def _flow_nodes(
+def _make_room(
+    volume: Volume,
+    lesion: StructureBox,
+    step: tuple[int, int, int],
+    wanted: float,
+    rigid: tuple[StructureBox, ...],
+    kept: tuple[StructureBox, ...],
+) -> tuple[Lattice, Surroundings, NDArray[np.float64]] | None:
+    """The smallest surroundings that have room for a volume in cells, and where; else the largest.
+
+    None if the lesion lies so near the border of the volume that nothing can move.
+    """
+    found = None
+    for margin in _MARGINS:
+        lattice = lay_lattice(volume.grid.shape, lesion, step, margin)
+        if lattice is None:
+            return None
+        around = survey(volume, lattice, lesion, rigid, kept)
+        comfort = 1.0 if margin == _MARGINS[-1] else _COMFORT
+        sink = around.yielding(wanted, comfort)
+        found = lattice, around, sink
+        if sink.sum() >= (1.0 - 1e-9) * wanted:
+            break
+    return found
+
+
+def _stages(
     grid: Grid,
     lattice: Lattice,
     around: Surroundings,
@@ -158,19 +189,19 @@ def _flow_nodes(
     lesion: StructureBox,
     share: float,
 ) -> NDArray[np.float64]:
-    """Offsets (3, i, j, k) in voxels at the centres of the cells."""
+    """The flows of all stages, as :func:`trace_back` takes them."""
     sources = _growing_cores(grid, lattice, around, lesion, share)
     cell_mm = tuple(n * s for n, s in zip(lattice.step, grid.spacing_mm, strict=True))
     flows, pressure = [], None
     for source in sources:
         flow, pressure = potential_flow(
-            source * sink.sum() - sink, around.openness, (cell_mm[0], cell_mm[1], cell_mm[2]), pressure
+            source * sink.sum() - sink,
+            around.openness,
+            (cell_mm[0], cell_mm[1], cell_mm[2]),
+            pressure,
         )
         flows.append(flow)
-    nodes = np.zeros((3, *lattice.shape))
-    trace_back(np.stack(flows), nodes)
-    nodes *= np.array(lattice.step)[:, None, None, None]
-    return nodes
+    return np.stack(flows)
 
 
 def _growing_cores(
@@ -181,7 +212,9 @@ def _growing_cores(
     A source that reached beyond would swell tissue that is still to be pushed out. It is drawn in
     by half a cell since the lattice blurs it, but not so far that the core thins out to nothing.
     """
-    depth = edt.edt(np.pad(lesion.array, 1), anisotropy=grid.spacing_mm, parallel=1)[1:-1, 1:-1, 1:-1]
+    depth = edt.edt(np.pad(lesion.array, 1), anisotropy=grid.spacing_mm, parallel=1)[
+        1:-1, 1:-1, 1:-1
+    ]
     depths = np.sort(depth[lesion.array])[::-1]
     radius = _CELLS_PER_RADIUS
     stages = 3 if share <= 0.6 else 5
@@ -201,9 +234,7 @@ def _growing_cores(
     return sources
 
 
-def _refine(
-    nodes: NDArray[np.float32], lattice: Lattice, region: Region
-) -> NDArray[np.float32]:
+def _refine(nodes: NDArray[np.float32], lattice: Lattice, region: Region) -> NDArray[np.float32]:
     """Cubic convolution (Keys 1981) from the centres of the cells to the voxels of a box."""
     values = nodes
     for axis in (2, 1, 0):
@@ -273,16 +304,19 @@ def _least_jacobian(offset: NDArray[np.float32], middle: NDArray[np.int64]) -> f
     for i in range(ni - 1):
         for j in range(nj - 1):
             for k in range(nk - 1):
-                # With all differences below m, no eigenvalue is below 1 - 3 m (Gershgorin): most
-                # cells need no more than this. The edges from one corner stand for the others,
-                # with a margin of half as much again.
+                # Where the differences of a component sum to m at most, no eigenvalue is below
+                # 1 - m (Gershgorin): most cells need no more than this. The edges from one corner
+                # stand for the others, with a margin of half as much again.
                 m = 0.0
                 for a in range(3):
                     here = offset[a, i, j, k]
-                    m = max(m, abs(offset[a, i + 1, j, k] - here))
-                    m = max(m, abs(offset[a, i, j + 1, k] - here))
-                    m = max(m, abs(offset[a, i, j, k + 1] - here))
-                bound = 1.0 - 4.5 * m
+                    m = max(
+                        m,
+                        abs(offset[a, i + 1, j, k] - here)
+                        + abs(offset[a, i, j + 1, k] - here)
+                        + abs(offset[a, i, j, k + 1] - here),
+                    )
+                bound = 1.0 - 1.5 * m
                 if bound > 0.0 and bound * bound * bound > least:
                     continue
                 least = min(least, _corner_jacobian(offset, i, j, k))

@@ -201,7 +201,9 @@ def _solve(
 
 
 @compiled
-def _velocity(flow: NDArray[np.float64], x: float, y: float, z: float) -> tuple[float, float, float]:
+def _velocity(
+    flow: NDArray[np.float64], x: float, y: float, z: float
+) -> tuple[float, float, float]:
     """Velocity in cells per unit of time at a point in cells of the padded lattice."""
     _, ni, nj, nk = flow.shape
     x = min(max(x, 1.0), ni - 2.001)
