@@ -19,6 +19,7 @@ from scalemai.cli.arguments import (
     Shard,
     Workers,
 )
+from scalemai.cli.grow import grow
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -143,6 +144,9 @@ def synthesize(
 
         typer.echo(montage_of(out))
     raise typer.Exit(code)
+
+
+app.command()(grow)
 
 
 @app.command()

@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from scalemai.anatomy import organ
 from scalemai.geometry import Region
 from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
 from scalemai.synthesis.appearance import VISIBILITY_HU
 from scalemai.synthesis.contrast import visible_elements
+from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.field import label, render
-from scalemai.synthesis.field_volume import VolumeCurve
+from scalemai.synthesis.field_volume import VolumeCurve, volume_curve
 from scalemai.synthesis.lesion import Lesion, paint_stage
 from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.patient import Patient
+from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Volume
 
-__all__ = ["Scene", "Stage", "edge_of_size", "lesion_at"]
+__all__ = ["Scene", "Stage", "edge_of_size", "lesion_at", "neighbourhood_of", "scene_of"]
 
 _BISECTIONS = 16
 
@@ -28,6 +32,8 @@ class Stage:
 
     Parameters
     ----------
+    name
+        The name of its mask, for example ``"liver_lesion"``.
     edge
         Arrival time of its border.
     law_mm3
@@ -38,6 +44,7 @@ class Stage:
         What is painted; None if it is below what the scan shows.
     """
 
+    name: str
     edge: float
     law_mm3: float
     field_mm3: float
@@ -53,7 +60,7 @@ class Scene:
     final
         The lesion of the last scan.
     around
-        Its neighbourhood.
+        Its neighbourhood in the host.
     curve
         Volume of its field over arrival time.
     """
@@ -68,12 +75,45 @@ class Scene:
         return self.curve.volume_mm3(self.final.edge)
 
 
-def lesion_at(volume: Volume, scene: Scene, edge: float, within: Lesion) -> Lesion | None:
+def scene_of(patient: Patient, final: Lesion) -> Scene:
+    """A lesion of the last scan in the patient that had none yet."""
+    around = neighbourhood_of(patient, final.recipe)
+    return Scene(final, around, volume_curve(final.field, around, final.edge))
+
+
+def neighbourhood_of(patient: Patient, recipe: Recipe) -> Neighbourhood:
+    """What a recipe's lesion sees of a patient as the patient is now."""
+    facts = organ(recipe.organ)
+    return surroundings(
+        patient.volume,
+        patient.tissue(facts, recipe.structure),
+        facts,
+        recipe.centre_mm,
+        recipe.diameter_mm,
+        outside=recipe.outside_speed > 0.0,
+        noise_seed=recipe.noise_seed,
+    )
+
+
+def lesion_at(
+    volume: Volume, around: Neighbourhood, scene: Scene, edge: float, within: Lesion
+) -> Lesion | None:
     """A lesion as it was at an arrival time, its mask within a later one.
 
     Of the voxels of the later mask that changed visibly the fullest bear the label, as many as make
     up the volume: a fixed share of a voxel would make volumes leap where slices are thick. The mask
     has the same ratio to its field as the final one.
+
+    Parameters
+    ----------
+    volume, around
+        The CT as it is now, and the lesion's neighbourhood in it.
+    scene
+        The lesion as it is in the end.
+    edge
+        Arrival time of its border.
+    within
+        The lesion of a later day.
 
     Returns
     -------
@@ -81,11 +121,10 @@ def lesion_at(volume: Volume, scene: Scene, edge: float, within: Lesion) -> Lesi
         None if not one voxel is left.
     """
     final = scene.final
-    voxel_mm3 = volume.grid.voxel_volume_mm3
     ratio = final.measures.volume_mm3 / scene.final_mm3
-    count = round(scene.curve.volume_mm3(edge) * ratio / voxel_mm3)
-    lesion = paint_stage(volume, scene.around, final.recipe, final.field, edge)
-    rendering = render(final.field, final.recipe, scene.around, edge)
+    count = round(scene.curve.volume_mm3(edge) * ratio / volume.grid.voxel_volume_mm3)
+    lesion = paint_stage(volume, around, final.recipe, final.field, edge)
+    rendering = render(final.field, final.recipe, around, edge)
     if lesion is None or rendering is None or not count:
         return None
     before = volume.stored[lesion.region].astype(np.float64)
@@ -99,7 +138,15 @@ def lesion_at(volume: Volume, scene: Scene, edge: float, within: Lesion) -> Lesi
 
 
 def edge_of_size(scene: Scene, size_mm: float) -> float:
-    """The arrival time at which the mask, as far as voxels allow, is as wide as asked for."""
+    """The arrival time at which the mask, as far as voxels allow, is as wide as asked for.
+
+    Parameters
+    ----------
+    scene
+        The lesion as it is in the end.
+    size_mm
+        Longest axial diameter in mm.
+    """
     lesion, around = scene.final, scene.around
 
     def width(edge: float) -> float:

@@ -7,33 +7,45 @@ last scan is the lesion as it is synthesized without a schedule, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scalemai.anatomy import organ
 from scalemai.errors import PlacementError
-from scalemai.synthesis.field import search_radius_mm
-from scalemai.synthesis.field_volume import volume_curve
+from scalemai.geometry import Region
 from scalemai.synthesis.growth_law import GrowthLaw, draw_doubling_days, growth_law
 from scalemai.synthesis.lesion import Lesion
-from scalemai.synthesis.neighbourhood import neighbourhood
+from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.patient import Effects, Patient, cropped
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.schedule import Schedule
 from scalemai.synthesis.spec import LesionSpec, random_stream
-from scalemai.synthesis.stage import Scene, Stage, edge_of_size, lesion_at
-from scalemai.synthesis.synthesize import Organs, Synthesis, grow_lesions, paint_in_place
-from scalemai.synthesis.tissue import StructureBox, crop_mask
+from scalemai.synthesis.stage import (
+    Scene,
+    Stage,
+    edge_of_size,
+    lesion_at,
+    neighbourhood_of,
+    scene_of,
+)
+from scalemai.synthesis.synthesize import Synthesis, synthesize_into
+from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Mask, Volume
 
-__all__ = ["Frame", "Timeline", "frame_at", "grow_series", "grow_timeline"]
+__all__ = ["Frame", "Series", "Timeline", "frame_at", "grow_series", "plan_series"]
 
 _MOST_DECIMALS = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One scan of a series.
+    """One scan of a series: what differs from the host, on the smallest box that holds it.
 
     Parameters
     ----------
@@ -43,14 +55,24 @@ class Frame:
         The day as the name of a folder, for example ``"day_0090"``.
     stages
         Its lesions: the one asked for, then its satellites.
+    effects
+        What each lesion that the scan shows did to its surroundings.
+    boxes
+        The masks that were given, as they are on that day.
     host
         The CT without lesions.
+    region, stored
+        The box, and the CT's stored numbers there; None and empty if nothing is to be seen.
     """
 
     day: float
     name: str
     stages: tuple[Stage, ...]
+    effects: tuple[Effects, ...]
+    boxes: Mapping[str, StructureBox]
     host: Volume
+    region: Region | None
+    stored: NDArray[Any]
 
     @property
     def lesion(self) -> Lesion | None:
@@ -64,22 +86,70 @@ class Frame:
 
     @property
     def volume(self) -> Volume:
-        """The CT of that day, painted anew each time: a series holds no voxels but the host's.
-
-        Where nothing is to be seen it is the host itself.
-        """
-        if not self.lesions:
+        """The CT of that day, made anew each time; the host itself where nothing is to be seen."""
+        if self.region is None:
             return self.host
-        copy = self.host.with_stored(self.host.stored.copy(order="K"))
-        paint_in_place(copy, self.lesions)
-        return copy
+        copy = self.host.stored.copy(order="K")
+        copy[self.region] = self.stored
+        return self.host.with_stored(copy)
 
-    def mask(self, lesion: str, existing: StructureBox | None = None) -> Mask:
-        """Its lesions of one mask name on the volume's grid; empty if it shows none.
+    @property
+    def synthesis(self) -> Synthesis:
+        """The scan as a synthetic case: volume, lesions, and masks as they are on that day."""
+        return Synthesis(self.volume, self.lesions, self.effects, self.boxes)
 
-        ``existing`` adds lesions that the host has.
-        """
-        return Synthesis(self.host, self.lesions).mask(lesion, existing)
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """What is needed to make any scan of a lesion.
+
+    Parameters
+    ----------
+    host, boxes
+        The CT without lesions, and its masks.
+    scenes, laws
+        The lesions as they are in the end, and how the volume of each follows from the day.
+    days, names
+        Days since the first scan, and names of folders.
+    edges
+        Arrival times of the first lesion's border, where sizes are asked for; else None.
+    last
+        The last scan.
+    """
+
+    host: Volume
+    boxes: Mapping[str, StructureBox]
+    scenes: tuple[Scene, ...]
+    laws: tuple[GrowthLaw, ...]
+    days: tuple[float, ...]
+    names: tuple[str, ...]
+    edges: tuple[float | None, ...]
+    last: Frame
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was drawn for the lesion asked for."""
+        return self.scenes[0].final.recipe
+
+    @property
+    def law(self) -> GrowthLaw:
+        """How the volume of the lesion asked for follows from the day."""
+        return self.laws[0]
+
+    def edge(self, number: int, place: int = 0) -> float:
+        """Arrival time of a lesion's border in a scan."""
+        front = self.edges[number] if place == 0 else None
+        if front is not None:
+            return front
+        return self.scenes[place].curve.edge_of(self.laws[place].volume_mm3(self.days[number]))
+
+    def backwards(self) -> Iterator[Frame]:
+        """The scans, last to first: each needs the one after it, and no other is held."""
+        frame = self.last
+        yield frame
+        for number in range(len(self.days) - 2, -1, -1):
+            frame = frame_at(self, number, frame)
+            yield frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,19 +209,15 @@ def grow_series(
         If the law is unknown, the doubling time impossible, or the sizes do not end with that of
         the spec.
     """
-    boxes: dict[str, StructureBox] = {}
-    for name, mask in masks.items():
-        mask.require_grid(volume.grid)
-        box = crop_mask(mask)
-        if box is not None:
-            boxes[name] = StructureBox(name, box.region, box.array)
-    return grow_timeline(
-        volume, boxes, spec, schedule,
+    series = plan_series(
+        volume, cropped(volume, masks), spec, schedule,
         case_id=case_id, seed=seed, law=law, doubling_days=doubling_days,
     )  # fmt: skip
+    frames = tuple(series.backwards())[::-1]
+    return Timeline(frames, series.recipe, series.law)
 
 
-def grow_timeline(
+def plan_series(
     volume: Volume,
     boxes: Mapping[str, StructureBox],
     spec: LesionSpec,
@@ -161,11 +227,17 @@ def grow_timeline(
     seed: int,
     law: str = "exponential",
     doubling_days: float | None = None,
-) -> Timeline:
-    """:func:`grow_series` with masks that are cropped already."""
+) -> Series:
+    """As :func:`grow_series`, with cropped masks: the last scan, and when the others are.
+
+    No more than two volumes are in memory at a time, however many scans there are.
+    """
     schedule.check_final(spec.diameter_mm)
-    lesions = grow_lesions(volume, boxes, [spec], case_id=case_id, seed=seed)
-    scenes = _scenes(volume, boxes, lesions)
+    copy = volume.with_stored(volume.stored.copy(order="K"))
+    last = synthesize_into(copy, boxes, [spec], case_id=case_id, seed=seed)
+    region, stored = _difference(volume, last.volume)
+    patient = Patient(volume, dict(boxes))  # as it was: nothing is put in
+    scenes = tuple(scene_of(patient, lesion) for lesion in last.lesions)
     recipe = scenes[0].final.recipe
     if doubling_days is None:
         times = organ(recipe.organ).kind(recipe.kind).doubling_time
@@ -175,75 +247,84 @@ def grow_timeline(
         growth_law(law, doubling_days=doubling_days, reference_mm3=scene.final_mm3)
         for scene in scenes
     ]
-    if schedule.at_days:
-        days = schedule.at_days
-        edges: Sequence[float | None] = [None] * len(days)
-    else:
-        edges = _edges_of_sizes(scenes[0], schedule.at_mm, case_id)
-        then = [laws[0].day_of(scenes[0].curve.volume_mm3(edge)) for edge in edges]
-        days = tuple(day - then[0] for day in then)
+    edges: tuple[float | None, ...] = (None,) * len(schedule)
+    days = schedule.at_days
+    if schedule.at_mm:
+        fronts = _edges_of_sizes(scenes[0], schedule.at_mm, case_id)
+        then = [laws[0].day_of(scenes[0].curve.volume_mm3(edge)) for edge in fronts]
+        edges, days = tuple(fronts), tuple(day - then[0] for day in then)
     laws = [replace(one, reference_day=days[-1]) for one in laws]
-    frames: list[Frame] = []
-    for day, name, edge in reversed(list(zip(days, _names(days, case_id), edges, strict=True))):
-        later = frames[-1] if frames else None
-        frames.append(frame_at(volume, scenes, laws, day, name, later, edge=edge))
-    return Timeline(tuple(frames[::-1]), recipe, laws[0])
+    names = _names(days, case_id)
+    stages = tuple(
+        Stage(
+            scene.final.recipe.lesion,
+            scene.final.edge,
+            scene.final_mm3,
+            scene.final_mm3,
+            scene.final,
+        )
+        for scene in scenes
+    )
+    frame = Frame(days[-1], names[-1], stages, last.effects, last.boxes, volume, region, stored)
+    return Series(volume, boxes, scenes, tuple(laws), days, names, edges, frame)
 
 
-def frame_at(
-    volume: Volume,
-    scenes: Sequence[Scene],
-    laws: Sequence[GrowthLaw],
-    day: float,
-    name: str,
-    later: Frame | None,
-    *,
-    edge: float | None = None,
-) -> Frame:
-    """The scan of one day.
+def frame_at(series: Series, number: int, later: Frame) -> Frame:
+    """One scan of a series, earlier than the last.
 
     Parameters
     ----------
-    volume
-        The CT without lesions.
-    scenes, laws
-        The lesions, and how each of them grows.
-    day, name
-        Days since the first scan.
+    series
+        The lesions and their growth.
+    number
+        Which scan, from 0.
     later
-        The next scan, whose masks hold those of this one; None for the last.
-    edge
-        Arrival time of the first lesion's border, if a size is asked for and not a volume.
+        The next scan: its masks hold those of this one.
     """
+    host, day = series.host, series.days[number]
+    patient = Patient(host.with_stored(host.stored.copy(order="K")), dict(series.boxes))
     stages = []
-    for number, (scene, law) in enumerate(zip(scenes, laws, strict=True)):
-        target = law.volume_mm3(day)
-        if later is None:
-            stages.append(Stage(scene.final.edge, target, scene.final_mm3, scene.final))
-            continue
-        border = scene.curve.edge_of(target) if edge is None or number else edge
-        within = later.stages[number].lesion
-        lesion = None if within is None else lesion_at(volume, scene, border, within)
-        stages.append(Stage(border, target, scene.curve.volume_mm3(border), lesion))
-    return Frame(day, name, tuple(stages), volume)
+    for place, (scene, law) in enumerate(zip(series.scenes, series.laws, strict=True)):
+        edge = series.edge(number, place)
+        within = later.stages[place].lesion
+        lesion = None
+        if within is not None:
+            paint = partial(_paint, scene=scene, edge=edge, within=within)
+            around = neighbourhood_of(patient, scene.final.recipe)
+            grown = paint(patient.volume, around)
+            lesion = None if grown is None else patient.put(grown, paint)
+        name, target = scene.final.recipe.lesion, law.volume_mm3(day)
+        stages.append(Stage(name, edge, target, scene.curve.volume_mm3(edge), lesion))
+    region, stored = _difference(host, patient.volume)
+    return Frame(
+        day, series.names[number], tuple(stages), tuple(patient.effects), patient.boxes, host,
+        region, stored,
+    )  # fmt: skip
 
 
-def _scenes(
-    volume: Volume, boxes: Mapping[str, StructureBox], lesions: Sequence[Lesion]
-) -> list[Scene]:
-    """What each lesion grew in, earlier ones among its barriers."""
-    organs = Organs(boxes, volume.grid)
-    scenes = []
-    for lesion in lesions:
-        recipe = lesion.recipe
-        tissue = organs.tissue(organ(recipe.organ), recipe.structure)
-        radius = search_radius_mm(recipe.diameter_mm)
-        around = neighbourhood(volume, tissue, recipe.centre_mm, radius)
-        # Barriers that later lesions add are not those that this one met.
-        around = replace(around, barrier=around.barrier.copy())
-        scenes.append(Scene(lesion, around, volume_curve(lesion.field, around, lesion.edge)))
-        organs.occupy(lesion)
-    return scenes
+def _paint(
+    volume: Volume, around: Neighbourhood, *, scene: Scene, edge: float, within: Lesion
+) -> Lesion | None:
+    return lesion_at(volume, around, scene, edge, within)
+
+
+def _difference(host: Volume, volume: Volume) -> tuple[Region | None, NDArray[Any]]:
+    """The smallest box in which two volumes of one grid differ, and the second's numbers there.
+
+    Slice by slice, so that no third volume is made.
+    """
+    planes = np.zeros(host.grid.shape[:2], np.bool_)
+    heights = np.zeros(host.grid.shape[2], np.bool_)
+    for k in range(heights.size):
+        differs = host.stored[:, :, k] != volume.stored[:, :, k]
+        heights[k] = differs.any()
+        if heights[k]:
+            planes |= differs
+    if not heights.any():
+        return None, np.empty((0, 0, 0), host.stored.dtype)
+    found = (np.flatnonzero(hit) for hit in (planes.any(axis=1), planes.any(axis=0), heights))
+    a, b, c = (slice(int(hit[0]), int(hit[-1]) + 1) for hit in found)
+    return (a, b, c), volume.stored[a, b, c].copy()
 
 
 def _edges_of_sizes(scene: Scene, sizes_mm: Sequence[float], case_id: str) -> list[float]:
@@ -260,11 +341,11 @@ def _edges_of_sizes(scene: Scene, sizes_mm: Sequence[float], case_id: str) -> li
     return edges
 
 
-def _names(days: Sequence[float], case_id: str) -> list[str]:
+def _names(days: Sequence[float], case_id: str) -> tuple[str, ...]:
     """One name per scan: whole days, or as many decimals as tell the scans apart."""
     for decimals in range(_MOST_DECIMALS + 1):
         width = 4 + (decimals + 1 if decimals else 0)
-        names = [f"day_{day:0{width}.{decimals}f}" for day in days]
+        names = tuple(f"day_{day:0{width}.{decimals}f}" for day in days)
         if len(set(names)) == len(names):
             return names
     what = "two scans fall on the same day"
