@@ -144,6 +144,14 @@ def test_a_kidney_in_fat_has_an_impossible_median() -> None:
         check_mask_on_ct(ring, ct, "kidney_left")
 
 
+def test_a_breast_may_be_all_fat_but_no_air() -> None:
+    volume = body()
+    fat = box(volume, (8, 30, 5), (9, 50, 25))
+    check_mask_on_ct(fat, volume, "breast_left")
+    with pytest.raises(GeometryError, match="breast_left mask lies in air"):
+        check_mask_on_ct(box(volume, (0, 30, 5), (9, 50, 25)), volume, "breast_left")
+
+
 def test_a_tiny_mask_is_judged_too() -> None:
     ct = body()
     with pytest.raises(GeometryError, match="celiac_artery"):

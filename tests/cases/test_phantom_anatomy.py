@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scalemai.anatomy import canonical
+from scalemai.anatomy import canonical, organ
 from scalemai.cases.phantom import (
     Anatomy,
     PhantomSpec,
@@ -259,6 +259,23 @@ def test_women_and_men_differ_where_they_should() -> None:
     assert "prostate" not in woman
     assert "prostate" in man
     assert "uterus" not in man
+
+
+def test_a_woman_has_a_breast_on_each_side_of_usual_size_and_a_man_has_none() -> None:
+    for seed in SEEDS:
+        woman = anatomy(seed, sex="female", centre_mm=(0.0, 4.0, 60.0))
+        low, high = organ("breast").volume_ml.low, organ("breast").volume_ml.high
+        assert (
+            centroid_mm(woman, "breast_left")[0] < -40 < 40 < centroid_mm(woman, "breast_right")[0]
+        )
+        for side in ("breast_left", "breast_right"):
+            assert low < ml(woman, side) < high
+            # Glandular tissue in fat.
+            inside = woman.ideal_hu[woman.structures[side]]
+            assert (inside < -60).any()
+            assert (inside > 0).any()
+    man = anatomy(0, sex="male", centre_mm=(0.0, 4.0, 60.0)).structures
+    assert not {"breast_left", "breast_right"} & set(man)
 
 
 def test_fixing_one_field_of_a_spec_leaves_the_others() -> None:

@@ -56,7 +56,8 @@ _NAMES = (
     "bladder",
     "prostate",
     "uterus",
-    "breast",
+    "breast_left",
+    "breast_right",
     "aorta",
     "postcava",
     "celiac_artery",
@@ -144,7 +145,6 @@ _INTERNAL = {
     "gluteus_right",
     "spinal_canal_fat",
     "disc",
-    "breast",
 }
 
 GROUPS: Mapping[str, tuple[str, ...]] = {

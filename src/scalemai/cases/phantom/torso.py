@@ -59,7 +59,7 @@ def _paint_breasts(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
     rng = body.spec.stream("breast")
     size = float(np.clip(rng.normal(36, 5) + 0.3 * body.spec.subcutaneous_fat_mm, 30, 54))
     glandular = float(np.clip(rng.normal(0.45, 0.3) - 0.006 * (body.spec.age_years - 50), 0.05, 1))
-    for side in (-1.0, 1.0):
+    for side, name in ((-1.0, "breast_left"), (1.0, "breast_right")):
         cx, cz = side * 80.0, 152.0
         cy = _front_of_chest(body, cx, cz) + 0.15 * size
         box = canvas.box((cx - 1.6 * size, cy - 60, cz - 100), (cx + 1.6 * size, cy + 90, cz + 90))
@@ -76,15 +76,15 @@ def _paint_breasts(canvas: Canvas, body: Body, hu: dict[str, float]) -> None:
         front = canvas.field(body.muscle, box, 4.0)
         # One skin covers breast and trunk, with a soft fold between them.
         skin = smooth_min(d, canvas.field(body.skin, box, 4.0), 22.0)
-        over = only("outside", "skin", "subcutaneous_fat", "breast")
+        over = only("outside", "skin", "subcutaneous_fat", name)
         canvas.paint(box, skin, hu["skin"], "skin", over)
         canvas.paint(box, skin + np.float32(1.9), hu["fat"], "subcutaneous_fat", over)
         inside = np.maximum(np.maximum(d, skin) + np.float32(1.9), -front - 5)
-        canvas.paint(box, inside, hu["fat"], "breast", over)
+        canvas.paint(box, inside, hu["fat"], name, over)
         x, y, z = box.xyz
         strands = np.abs(body.texture(x, y, z, 26.0, 2)) - np.float32(0.55 * glandular)
         gland = smooth_max(strands * 6, d + 0.34 * size, 4.0)
-        canvas.paint(box, np.maximum(gland, 4 - front), hu["gland"], None, only("breast"))
+        canvas.paint(box, np.maximum(gland, 4 - front), hu["gland"], None, only(name))
 
 
 def _front_of_chest(body: Body, x_mm: float, z_mm: float) -> float:
