@@ -25,7 +25,7 @@ _NARROWING = (0.1, 0.4)  # of the diameter of an encased vessel; author's estima
 
 # Speed in fluid in the lumen, and in fat beyond the wall, relative to the wall: a polyp hangs into
 # the lumen, a plaque spreads along the wall, a ring does both and goes through. Author's choice.
-_WALL_SPEEDS = {"polypoid": (1.0, 0.1), "plaque": (0.15, 0.3), "annular": (0.4, 0.35)}
+_WALL_SPEEDS = {"polypoid": (1.8, 0.1), "plaque": (0.15, 0.3), "annular": (0.25, 0.15)}
 _RING_THICKNESS = 0.6  # along the tube, relative to across
 
 

@@ -34,6 +34,7 @@ _LEAST_UNEVEN_HU = 25.0
 _DARKEST_SEED_HU = -60.0
 _FEWEST_VOXELS = 30
 _SOFT_SHARES = (0.95, 0.85, 0.7, 0.5, 0.3, 0.0)
+_COLLAPSED = 2.0  # thicknesses of wall from the surface: two walls that touch; author's choice
 _BALL_POINTS = 160
 
 
@@ -73,9 +74,11 @@ def line_wall(around: Neighbourhood, facts: Organ, noise_hu: float) -> Neighbour
     even = np.sqrt(np.maximum(square, 0.0)) < max(_UNEVEN_SD * noise_hu, _LEAST_UNEVEN_HU)
     wall = shell & soft
     deep = soft & ~wall & even
-    # A collapsed or thick wall fills the mask; bile, urine and water are darker than any wall.
-    fluid = deep & (mean < 0.5 * (wall_hu + 15.0)) & (mean > -30.0)
-    wall |= deep & (mean >= 0.5 * (wall_hu + 15.0))
+    # A collapsed organ is all wall; bile, urine and water are darker than any wall, and what lies
+    # deep inside is content, as dense as it may be.
+    as_wall = deep & (mean >= 0.5 * (wall_hu + 15.0)) & (depth <= _COLLAPSED * thick)
+    fluid = deep & ~as_wall & (mean > -30.0)
+    wall |= as_wall
     barrier = around.barrier.copy()
     barrier[wall & (barrier == 0)] = BARRIER_WALL
     barrier[fluid & (barrier == 0)] = BARRIER_LUMEN
