@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
-from scalemai.synthesis.centreline import CentreLine, centre_lines
+from scalemai.synthesis.centreline import centre_lines
 from scalemai.synthesis.cross_section import CrossSections, cross_sections, mask_field, step_along
 from scalemai.synthesis.tissue import StructureBox, Tissue
 
@@ -182,14 +182,15 @@ def contact_places(
     diameter_mm: float,
     angle_deg: tuple[float, float],
     rng: np.random.Generator,
+    *,
+    beyond: bool = False,
 ) -> list[tuple[float, float, float]]:
     """Seeds beside a vessel from which a lesion would touch it round about a stated angle.
 
     A front that goes round a vessel reaches the wall directly as far as the tangent from the seed,
     and behind that along the wall: the arc touched at radius R of a seed at distance d from the
     middle of a vessel of radius r is ``2 (acos(r/d) + (R - sqrt(d^2 - r^2)) / r)`` beyond the
-    tangent, and follows from the law of cosines before it. Wall that is not next to the organ is
-    not reached.
+    tangent, and follows from the law of cosines before it.
 
     Parameters
     ----------
@@ -205,12 +206,14 @@ def contact_places(
         Smallest and largest contact angle in degrees.
     rng
         Stream of this decision.
+    beyond
+        Whether the lesion may leave the organ; else wall that is not next to it is not reached.
 
     Returns
     -------
     list
-        At most 12 places, RAS+ mm, the most promising first; empty if the vessel is nowhere near
-        the organ. Grow the lesion there and measure: the organ's form decides in the end.
+        At most 12 places, RAS+ mm, the most promising first; empty if the vessel is out of reach.
+        Grow the lesion there and measure: the organ's form decides in the end.
     """
     radius = 0.5 * diameter_mm
     gland = (
@@ -240,7 +243,7 @@ def contact_places(
     places, angles, room = [], [], []
     for line in centre_lines(tube, here, _STATION_MM):
         sections = cross_sections(line, tube, here)
-        for seed, arc, share in _seeds(sections, line, free, here, radius):
+        for seed, arc, share in _seeds(sections, free, here, radius, beyond=beyond):
             places.append(seed)
             angles.append(arc)
             room.append(share)
@@ -263,14 +266,16 @@ def contact_places(
 
 def _seeds(
     sections: CrossSections,
-    line: CentreLine,
     free: NDArray[np.bool_],
     grid: Grid,
     radius_mm: float,
+    *,
+    beyond: bool,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
     """Places in mm beside each station, the arcs in degrees expected, and the room there is."""
     pace = step_along(grid, sections.rays)
     beside = mask_field(free, grid, sections.points_mm(sections.wall_mm + pace)) >= 0.5
+    beside |= beyond
     found = []
     turns = np.arange(0, beside.shape[1], 6)  # 30 degrees apart
     # From one voxel beside the wall to where the ball just reaches it.
@@ -286,7 +291,9 @@ def _seeds(
             turn = np.abs((np.arange(beside.shape[1]) - m + 36) % 72 - 36) * np.radians(5.0)
             reached = _arrival_mm(away[good], wall, turn) <= radius_mm
             arcs = 360.0 * (reached & beside[n]).mean(axis=1)
-            found.append((seeds[good], arcs, _room(seeds[good], free, grid, radius_mm)))
+            seeds, arcs = seeds[good][arcs > 0.0], arcs[arcs > 0.0]
+            if arcs.size:
+                found.append((seeds, arcs, _room(seeds, free, grid, radius_mm)))
     return found
 
 

@@ -74,7 +74,7 @@ def find_duct(volume: Volume, boxes: Mapping[str, StructureBox]) -> DuctCourse |
     notes: tuple[str, ...] = ()
     duct = boxes.get("pancreatic_duct")
     if duct is None:
-        notes = ("the course of the pancreatic duct is estimated as the middle of the gland",)
+        notes = ("pancreatic_duct: no mask: its course is estimated as the middle of the gland",)
     return _along(found, found.papilla, found.tail, notes)
 
 
@@ -97,8 +97,8 @@ def find_bile_duct(volume: Volume, boxes: Mapping[str, StructureBox]) -> DuctCou
     if found is None:
         return None
     note = (
-        "no mask of the common bile duct: its course is estimated, and only inside the head "
-        "of the pancreas"
+        "common_bile_duct: no mask: its course is estimated, and only inside the head of the "
+        "pancreas"
     )
     return _along(found, found.papilla, found.porta, (note,))
 
@@ -228,9 +228,7 @@ def _bridges(world_mm: NDArray[np.float64], part: NDArray[np.intp]) -> Any:
     return coo_array((np.array(lengths, float), (rows, columns)), shape=shape).tocsr()
 
 
-def _drawn_to(
-    line: NDArray[np.float64], duct_mm: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _drawn_to(line: NDArray[np.float64], duct_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """A line moved to the middle of the voxels of a mask beside it, where there are any."""
     from scipy.spatial import cKDTree  # slow to import
 
@@ -247,7 +245,7 @@ def _darkness(hu: NDArray[np.float32], organ: NDArray[np.bool_], grid: Grid) -> 
     middle = float(np.median(hu[inside]))
     # Fat beside the gland must not look like the wall of a tube.
     level = np.clip(np.where(organ, hu, middle), middle - 80.0, middle + 40.0).astype(np.float32)
-    found = tube_response(level, grid, _DUCT_RADII_MM, bright=False)
+    found = tube_response(level, grid, _DUCT_RADII_MM, inside, bright=False)
     usual = float(np.percentile(found[inside], 80.0))
     gain = np.where(inside, np.clip(found / max(usual, 1e-3) - 1.0, 0.0, 3.0), 0.0)
     draw: NDArray[np.float64] = (1.0 + gain) ** 1.5

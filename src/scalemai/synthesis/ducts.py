@@ -90,20 +90,20 @@ def dilate_duct(
         upstream, or the grid is too coarse.
     """
     pancreatic = obstructed.structure == "pancreatic_duct"
-    name = obstructed.structure.replace("_", " ")
+    name = obstructed.structure
     course = find_duct(volume, boxes) if pancreatic else find_bile_duct(volume, boxes)
     if course is None:
-        return _nothing(volume, lesion, f"the {name} is not dilated: no mask shows where it runs")
+        return _nothing(volume, lesion, f"{name}: not dilated: no mask shows where it runs")
     widest = max(volume.grid.spacing_mm[a] for a in volume.grid.in_plane_axes)
     if obstructed.calibre_mm < _LEAST_VOXELS * widest:
         what = f"{obstructed.calibre_mm:.1f} mm cannot be shown with voxels of {widest:.1f} mm"
-        return _nothing(volume, lesion, f"the {name} is not dilated: {what}")
+        return _nothing(volume, lesion, f"{name}: not dilated: {what}")
     upstream = _upstream(course, lesion, volume.grid)
     if isinstance(upstream, str):
-        return _nothing(volume, lesion, f"the {name} is not dilated: {upstream}")
+        return _nothing(volume, lesion, f"{name}: not dilated: {upstream}")
     scene = _scene(volume, boxes, lesion, upstream, obstructed)
     if not scene.gland.any():
-        return _nothing(volume, lesion, f"the {name} is not dilated: there is no pancreas mask")
+        return _nothing(volume, lesion, f"{name}: not dilated: there is no pancreas mask")
     notes = list(course.notes)
     hu, lost = scene.hu, np.zeros(scene.gland.shape, np.bool_)
     tube = _calibre(upstream, obstructed, rng, inside_gland=pancreatic or bool(course.notes))
@@ -113,7 +113,7 @@ def dilate_duct(
             scene.taken | scene.lesions, scene.grid, rng,
         )  # fmt: skip
         if shrunk is None:
-            notes.append("the pancreas does not shrink: there is no fat around it")
+            notes.append("pancreas: does not shrink: there is no fat around it")
         else:
             hu, lost = shrunk.hu, shrunk.lost
     scene = replace(scene, hu=hu, gland=scene.gland & ~lost)
@@ -125,7 +125,7 @@ def dilate_duct(
     fluid = min(float(rng.uniform(*_FLUID_HU)), around - _SEEN_HU)
     if fluid < _LEAST_FLUID_HU and pancreatic:
         what = f"the gland is so fatty ({around:.0f} HU) that fluid would not stand out"
-        return _nothing(volume, lesion, f"the {name} is not dilated: {what}")
+        return _nothing(volume, lesion, f"{name}: not dilated: {what}")
     hu = look.fill(hu, share, max(fluid, _LEAST_FLUID_HU))
     widened = share >= 0.5
     # A duct thinner than two voxels fills none by half in places, and yet it does not end there.
@@ -135,7 +135,7 @@ def dilate_duct(
     through[tuple(index.T)] = True
     widened |= through & (share >= 0.25)
     if not widened.any():
-        return _nothing(volume, lesion, f"the {name} is not dilated: there is no room for it")
+        return _nothing(volume, lesion, f"{name}: not dilated: there is no room for it")
     old = volume.stored[scene.region]
     edited = volume.to_stored(hu) != old
     masks = _masks(boxes, scene.region, obstructed.structure, widened, lost, volume.grid)

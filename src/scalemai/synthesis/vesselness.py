@@ -16,7 +16,12 @@ _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
 def tube_response(
-    hu: NDArray[np.float32], grid: Grid, radii_mm: Iterable[float], *, bright: bool
+    hu: NDArray[np.float32],
+    grid: Grid,
+    radii_mm: Iterable[float],
+    where: NDArray[np.bool_],
+    *,
+    bright: bool,
 ) -> NDArray[np.float32]:
     """How tubular the surroundings of each voxel are, in HU; 0 where they are not.
 
@@ -32,32 +37,30 @@ def tube_response(
         Hounsfield units (i, j, k) and their grid.
     radii_mm
         Radii in mm of the tubes looked for; none finer than half a voxel is seen.
+    where
+        Boolean array (i, j, k): voxels that are asked about; elsewhere the response is 0.
     bright
         Whether tubes are brighter than their surroundings (vessels) or darker (ducts).
     """
-    best = np.zeros(hu.shape, np.float32)
-    spacing = grid.spacing_mm
-    # Derivatives by voxel axes to derivatives by mm along the world axes.
-    turn = grid.inverse[:3, :3].T
+    strongest = np.zeros(int(np.count_nonzero(where)), np.float32)
+    # Derivatives by voxel indices to derivatives by mm.
+    turn = grid.inverse[:3, :3].T.astype(np.float32)
     for radius in radii_mm:
         scale = radius / 2**0.5  # a bar of this radius responds most at this sigma
-        sigma = [max(scale / s, 0.5) for s in spacing]
-        hessian = np.empty((*hu.shape, 3, 3), np.float32)
+        sigma = [max(scale / s, 0.5) for s in grid.spacing_mm]
+        hessian = np.empty((strongest.size, 3, 3), np.float32)
         for a, b in _PAIRS:
             order = [0, 0, 0]
             order[a] += 1
             order[b] += 1
-            part = ndimage.gaussian_filter(hu, sigma, order=order, mode="nearest")
-            hessian[..., a, b] = hessian[..., b, a] = part
-        world = turn.astype(np.float32) @ hessian @ turn.T.astype(np.float32)
-        curvature = np.linalg.eigvalsh(world) * np.float32(scale**2)
+            part = ndimage.gaussian_filter(hu, sigma, order=order, mode="nearest")[where]
+            hessian[:, a, b] = hessian[:, b, a] = part
+        curvature = np.linalg.eigvalsh(turn @ hessian @ turn.T) * np.float32(scale**2)
         # Ascending: across a bright tube the first two are negative, across a dark one the last
         # two are positive.
-        one, two = (
-            (-curvature[..., 1], -curvature[..., 0])
-            if bright
-            else (curvature[..., 1], curvature[..., 2])
-        )
-        response = np.sqrt(np.maximum(one, 0.0) * np.maximum(two, 0.0))
-        np.maximum(best, response, out=best)
+        pair = -curvature[:, :2] if bright else curvature[:, 1:]
+        response = np.sqrt(np.maximum(pair, 0.0).prod(axis=1))
+        np.maximum(strongest, response, out=strongest)
+    best = np.zeros(hu.shape, np.float32)
+    best[where] = strongest
     return best
