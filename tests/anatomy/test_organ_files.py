@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalemai.anatomy import PHASES, parse_organ, read_organ
+from scalemai.anatomy import PHASES, Range, parse_organ, read_organ
 from scalemai.errors import ConfigError
 
 PHASE_LINES = "\n".join(
@@ -69,6 +69,23 @@ def test_a_new_organ_needs_only_a_file(tmp_path: Path) -> None:
 def test_necrosis_may_be_left_out() -> None:
     lines = [line for line in SPLEEN.splitlines() if not line.startswith("necrosis")]
     assert parse_organ("\n".join(lines)).kind("lymphoma").necrosis is None
+
+
+def test_what_is_left_out_has_a_plain_default() -> None:
+    lymphoma = parse_organ(SPLEEN).kind("lymphoma")
+    assert [(form.name, form.weight) for form in lymphoma.forms] == [("nodular", 1.0)]
+    assert lymphoma.displaced == Range(0, 0)
+    assert lymphoma.multiplicity == Range(1, 1)
+    assert lymphoma.obstructs == ()
+    features = (lymphoma.exophytic, lymphoma.calcification, lymphoma.rim)
+    assert (*features, lymphoma.spicules, lymphoma.satellites) == (None,) * 5
+    assert parse_organ(SPLEEN).wall_mm is None
+
+
+def test_a_site_is_one_structure_or_a_list_of_them() -> None:
+    sites = 'sites = { pole = "spleen", neighbors = ["liver", "kidney_left"] }\nvolume_ml'
+    spleen = parse_organ(SPLEEN.replace("volume_ml", sites, 1))
+    assert dict(spleen.sites) == {"pole": ("spleen",), "neighbors": ("liver", "kidney_left")}
 
 
 @pytest.mark.parametrize(

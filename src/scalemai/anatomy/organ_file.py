@@ -132,14 +132,15 @@ def _check(facts: Organ, table: Table) -> None:
 
 def _check_obstructions(facts: Organ, table: Table) -> None:
     for kind in facts.kinds:
-        where = f"kinds.{kind.name}.obstructs"
         for duct in kind.obstructs:
+            key = f"kinds.{kind.name}.obstructs.{duct.structure}"
             if duct.structure not in facts.vessels:
-                what = f"has {duct.structure!r}, which is none of the vessels"
-                raise table.error(where, what, f"use one of {', '.join(facts.vessels) or 'none'}")
+                known = ", ".join(facts.vessels) or "none, so leave it out"
+                raise table.error(key, "is none of the vessels", f"use one of {known}")
             if unknown := [site for site in duct.sites if site not in facts.sites]:
+                known = ", ".join(facts.sites) or "none, so leave it out"
                 what = f"has the unknown site {unknown[0]!r}"
-                raise table.error(where, what, f"use one of {', '.join(facts.sites) or 'none'}")
+                raise table.error(key, what, f"use one of {known}")
 
 
 def _read_sites(table: Table) -> FrozenMapping[str, tuple[str, ...]]:
