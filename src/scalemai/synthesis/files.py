@@ -29,6 +29,7 @@ from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.synthesize import Synthesis, paint_recipes, synthesize_into
 from scalemai.synthesis.target import SIDECAR_NAME, check_target
 from scalemai.synthesis.tissue import StructureBox, crop_mask
+from scalemai.synthesis.warp_masks import warp_masks
 from scalemai.volume import Mask, Volume
 
 _FEW_STRUCTURES = 4  # of bones, many are usually out of the scan: that is no news
@@ -271,19 +272,21 @@ def _moved_masks(case: Case, host: Host, result: Synthesis) -> Iterator[Mask]:
     moves = [one.displacement for one in result.effects if one.displacement is not None]
     if not moves:
         return
-    from scalemai.synthesis.warp import warp_mask
-
     others = [name for name in case.sources if name not in host.boxes]
-    for mask in case.each_mask(others, on=result.volume.grid):
-        before = after = crop_mask(mask)
-        for move in moves:
-            after = None if after is None else warp_mask(after, move)
-        if after is before:
+    grid = result.volume.grid
+    cropped = (crop_mask(mask) for mask in case.each_mask(others, on=grid))
+    before = tuple(box for box in cropped if box is not None)
+    after: tuple[StructureBox | None, ...] = before
+    for move in moves:
+        left = iter(warp_masks([box for box in after if box is not None], move))
+        after = tuple(None if box is None else next(left) for box in after)
+    for was, box in zip(before, after, strict=True):
+        if box is was:
             continue
-        array = np.zeros(mask.grid.shape, np.bool_, order="F")
-        if after is not None:
-            array[after.region] = after.array
-        yield Mask(array, mask.grid, mask.name)
+        array = np.zeros(grid.shape, np.bool_, order="F")
+        if box is not None:
+            array[box.region] = box.array
+        yield Mask(array, grid, was.name)
 
 
 def _needs_neighbours(facts: Organ, specs: Sequence[LesionSpec]) -> bool:

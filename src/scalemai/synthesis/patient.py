@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.anatomy import Organ, is_lesion, organ
+from scalemai.anatomy import Organ, is_lesion, organ, structure
+from scalemai.errors import UnknownNameError
 from scalemai.geometry import Region
 from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.change import Change
 from scalemai.synthesis.contact import VesselContact, vessel_contacts
-from scalemai.synthesis.displacement import Displacement
+from scalemai.synthesis.displacement import Displacement, push_aside
+from scalemai.synthesis.ducts import dilate_duct
 from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.lesion import Lesion, paint_stage
 from scalemai.synthesis.neighbourhood import Neighbourhood
@@ -25,6 +27,8 @@ from scalemai.synthesis.tissue import (
     join_boxes,
     prepare_tissue,
 )
+from scalemai.synthesis.warp import warp_hu
+from scalemai.synthesis.warp_masks import warp_masks
 from scalemai.volume import Mask, Volume
 
 __all__ = ["Effects", "Patient", "Repaint", "cropped", "structures_at_hand"]
@@ -139,18 +143,60 @@ class Patient:
         Lesion
             The lesion as it lies in the volume.
         """
+        recipe = lesion.recipe
         before = dict(self.boxes)
         notes: list[str] = []
+        moved = self._push(lesion)
+        if moved is not None:
+            again = (repaint or _same(lesion))(self.volume, self._around(lesion))
+            lesion = lesion if again is None else again
         self.volume.stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
         self._grow_organ(lesion)
-        contacts = self._contacts(lesion)
+        rng = np.random.Generator(np.random.Philox(recipe.noise_seed + 3))
+        for one in recipe.obstructed:
+            box = _box_of(lesion)
+            notes += self._apply(dilate_duct(self.volume, self.boxes, box, one, rng))
+        contacts = self._contacts(lesion) if recipe.narrowing > 0.0 else ()
         changed = tuple(sorted(n for n, box in self.boxes.items() if before.get(n) is not box))
         if changed:
             self._tissues.clear()
         self._occupy(lesion)
         self.lesions.append(lesion)
-        self.effects.append(Effects(None, contacts, changed, tuple(notes)))
+        self.effects.append(Effects(moved, contacts, changed, tuple(notes)))
         return lesion
+
+    def _push(self, lesion: Lesion) -> Displacement | None:
+        if lesion.recipe.displaced <= 0.0:
+            return None
+        bones = [box for name, box in self.boxes.items() if _is_bone(name)]
+        moved = push_aside(
+            self.volume,
+            _box_of(lesion),
+            lesion.recipe.displaced,
+            rigid=bones,
+            kept=self.boxes.values(),
+        )
+        if moved is None:
+            return None
+        hu, where = warp_hu(self.volume, moved)
+        self.volume.stored[moved.region][where] = self.volume.to_stored(hu[where])
+        # All masks at once, so that they keep apart: organs, lesions, and what bars the next ones.
+        names = list(self.boxes)
+        every = [*self.boxes.values(), *map(_box_of, self.lesions), *self._occupied]
+        after = warp_masks(every, moved)
+        count, lesions = len(names), len(self.lesions)
+        self.boxes = {
+            name: box for name, box in zip(names, after[:count], strict=True) if box is not None
+        }
+        self.lesions[:] = [
+            one if box is None or box is was else _on(one, box, self.volume)
+            for one, was, box in zip(
+                self.lesions, every[count:], after[count : count + lesions], strict=False
+            )
+        ]
+        self._occupied[:] = [box for box in after[count + lesions :] if box is not None]
+        self._tissues.clear()
+        return moved
 
     def _around(self, lesion: Lesion) -> Neighbourhood:
         recipe = lesion.recipe
@@ -215,6 +261,13 @@ def structures_at_hand(facts: Organ, has: Callable[[str], bool]) -> tuple[str, .
     return (facts.name,) if sides != facts.structures and has(facts.name) else sides
 
 
+def _is_bone(name: str) -> bool:
+    try:
+        return structure(name).group == "bone"
+    except UnknownNameError:
+        return False  # a data set's own name
+
+
 def _may_leave(facts: Organ) -> bool:
     return facts.family in ("hollow", "bone") or any(kind.exophytic for kind in facts.kinds)
 
@@ -228,6 +281,29 @@ def _same(lesion: Lesion) -> Repaint:
 
 def _box_of(lesion: Lesion) -> StructureBox:
     return StructureBox(lesion.recipe.lesion, lesion.region, lesion.mask)
+
+
+def _on(lesion: Lesion, box: StructureBox, volume: Volume) -> Lesion:
+    """A lesion whose mask is another one: its box is what the volume holds there now."""
+    joined = join_boxes([StructureBox(box.name, lesion.region, lesion.edited), box])
+    assert joined is not None
+    mask = _paste(box, joined.region)
+    return replace(
+        lesion,
+        region=joined.region,
+        stored=np.array(volume.stored[joined.region]),
+        mask=mask,
+        edited=joined.array,
+    )
+
+
+def _paste(box: StructureBox, region: Region) -> NDArray[np.bool_]:
+    out = np.zeros([s.stop - s.start for s in region], np.bool_)
+    inner = tuple(
+        slice(b.start - r.start, b.stop - r.start) for b, r in zip(box.region, region, strict=True)
+    )
+    out[inner] = box.array
+    return out
 
 
 def _dilated(array: NDArray[np.bool_]) -> NDArray[np.bool_]:
