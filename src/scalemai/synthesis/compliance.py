@@ -19,14 +19,14 @@ __all__ = ["Lattice", "Surroundings", "lay_lattice", "survey"]
 TISSUE_LOSS = 0.005
 """Share of its volume that any tissue may lose: half of the 1 % that labels may change by."""
 
-_FAT_LOSS = 0.2  # share of its volume that fat or gas without a mask may lose: fat is a sponge of
-# lobules that slide out of the plane; author's estimate, to be refined
-_FAT_HU = -20.0  # fat lies between -150 and -20 HU, and gas gives way as well
+_FAT_LOSS = 0.2  # share of its volume that fat without a mask may lose: its lobules slide away,
+# and no reader can tell; author's estimate, to be refined
+_FAT_HU = (-200.0, -20.0)  # fat lies between -150 and -20 HU, here with its noise
 _BONE_HU = 200.0  # denser than soft tissue; with contrast also vessels, so only where no mask says
 _MOSTLY = 0.75  # share of a cell that must be fat for the cell to count as fat
 _BONE_SHARE = 0.25
 _SAMPLES = 2  # voxels looked at along each side of a cell, at most
-_RAMP_CELLS = 3.0  # over so many cells from the border the tissue stiffens
+_RAMP_CELLS = 3.0  # over so many cells from the border, or from bone, tissue moves ever less
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Surroundings:
     openness
         Array (i, j, k), 0 to 1: how easily tissue flows through a cell.
     fat
-        Array (i, j, k), 0 to 1: the share of a cell that is fat or gas and may shrink.
+        Array (i, j, k), 0 to 1: the share of a cell that is fat and may shrink.
     lesion
         Array (i, j, k), 0 to 1: the share of a cell that the lesion takes.
     """
@@ -97,8 +97,7 @@ class Surroundings:
     def yielding(self, volume: float, comfort: float) -> NDArray[np.float64]:
         """Where a volume, in cells, finds room: the share of its volume that each cell loses.
 
-        Every tissue loses up to :data:`TISSUE_LOSS`, and fat and gas make up the rest as far as
-        they can. The sum is less than ``volume`` if there is not enough room.
+        Every tissue loses up to :data:`TISSUE_LOSS`, and fat makes up the rest as far as it can. The sum is less than ``volume`` if there is not enough room.
 
         Parameters
         ----------
@@ -173,7 +172,7 @@ def survey(
     rigid
         Masks of bones.
     kept
-        Masks that must keep their volume: no fat or gas within them gives way.
+        Masks that must keep their volume: no fat within them gives way.
     """
     indices, per_cell = lattice.samples()
     raw = volume.stored[np.ix_(*indices)]
@@ -189,8 +188,13 @@ def survey(
     # A cell beside bone moves only as much as its other neighbours let it; holding it as well
     # keeps the surface of the bone itself in place.
     rigid_cells = ndimage.binary_dilation(bone_cells, np.ones((3, 3, 3))) & (filled == 0.0)
-    openness = np.where(rigid_cells, 0.0, _ramp(lattice.shape))
-    fat = _cell_means((hu < _FAT_HU) & ~masked, per_cell)
+    openness = _ramp(lattice.shape)
+    if rigid_cells.any():
+        # Tissue is tied to bone: it slides the less, the nearer it lies, and hardly through the
+        # gap between two ribs.
+        distance = ndimage.distance_transform_edt(~rigid_cells)
+        openness = np.minimum(openness, np.clip((distance - 0.5) / (_RAMP_CELLS - 0.5), 0.0, 1.0))
+    fat = _cell_means((hu > _FAT_HU[0]) & (hu < _FAT_HU[1]) & ~masked, per_cell)
     near_mask = ndimage.binary_dilation(
         _cell_means(masked | bone, per_cell) > 0.0, np.ones((3, 3, 3))
     )

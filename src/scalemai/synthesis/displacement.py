@@ -20,7 +20,7 @@ from scalemai.volume import Volume
 __all__ = ["Displacement", "push_aside", "warp_point"]
 
 _CELLS_PER_RADIUS = 6.0
-_MARGINS = (9, 13, 18, 24)  # cells beyond the lesion's box: 1.5 to 4 radii
+_MARGINS = (11, 14, 18, 24)  # cells beyond the lesion's box: 1.8 to 4 radii
 _COMFORT = 0.5  # a nearer border is good enough if fat loses no more than half of what it can
 _LARGEST_SHARE = 0.9  # what a lesion starts from replaces tissue, it does not push it
 _VISIBLE_VOXELS = 0.5
@@ -55,10 +55,23 @@ class Displacement:
     share: float
 
     @cached_property
+    def within(self) -> NDArray[np.bool_]:
+        """Boolean array of the box: the lesion."""
+        inside = np.zeros(self.grid.shape, np.bool_)
+        here, there = [], []
+        for mine, its in zip(self.region, self.lesion.region, strict=True):
+            low = max(mine.start, its.start)
+            high = max(min(mine.stop, its.stop), low)
+            here.append(slice(low - mine.start, high - mine.start))
+            there.append(slice(low - its.start, high - its.start))
+        inside[tuple(here)] = self.lesion.array[tuple(there)]
+        return inside
+
+    @cached_property
     def greatest_mm(self) -> float:
-        """Length in mm of the largest displacement."""
+        """Length in mm of the largest displacement outside the lesion."""
         metric = (self.grid.affine[:3, :3].T @ self.grid.affine[:3, :3]).astype(np.float32)
-        return float(np.sqrt(_greatest(self.offset, metric)))
+        return float(np.sqrt(_greatest(self.offset, self.within, metric)))
 
     @cached_property
     def least_jacobian(self) -> float:
@@ -90,7 +103,7 @@ def push_aside(
     The lesion is a source of volume from which tissue flows away along the gradient of a
     potential, as through a porous body, without losing volume. Around a sphere this is
     ``r' = (r**3 + c**3) ** (1 / 3)``. Bone lets no flow through. The volume finds room in the
-    surroundings: every tissue may lose half a per cent, and fat and gas that have no mask more.
+    surroundings: every tissue may lose half a per cent, and fat that has no mask more.
     Where there is too little room the lesion pushes less; see :attr:`Displacement.share`.
 
     Parameters
@@ -109,7 +122,8 @@ def push_aside(
     Returns
     -------
     Displacement or None
-        None if nothing moves by half a voxel of the finest axis: nothing would be seen.
+        None if nothing outside the lesion moves by half a voxel of the finest axis: nothing
+        would be seen.
     """
     spacing = np.asarray(volume.grid.spacing_mm)
     voxels = int(np.count_nonzero(lesion.array))
@@ -125,6 +139,8 @@ def push_aside(
     if room is None:
         return None
     lattice, around, sink = room
+    if not (around.lesion * around.openness).any():  # within bone, or at the border of the volume
+        return None
     pushed = share * min(float(sink.sum()) / wanted, 1.0)
     flows = _stages(volume.grid, lattice, around, sink, lesion, pushed)
     region = lattice.region
@@ -134,11 +150,10 @@ def push_aside(
         nodes = np.zeros((3, *lattice.shape))
         trace_back(part * flows, nodes)
         nodes *= np.array(lattice.step)[:, None, None, None]
-        lengths = np.linalg.norm(np.moveaxis(nodes, 0, -1) @ volume.grid.affine[:3, :3].T, axis=-1)
-        if lengths.max() < _VISIBLE_VOXELS * spacing.min():
-            return None
         offset = _refine(nodes.astype(np.float32), lattice, region)
         found = Displacement(region, volume.grid.crop(region), offset, lesion, part * pushed)
+        if found.greatest_mm < _VISIBLE_VOXELS * spacing.min():
+            return None
         if found.least_jacobian >= _LEAST_JACOBIAN:
             return found
     return None
@@ -282,8 +297,10 @@ def _interpolate(
 
 
 @compiled
-def _greatest(offset: NDArray[np.float32], metric: NDArray[np.float32]) -> float:
-    """Greatest squared length in mm."""
+def _greatest(
+    offset: NDArray[np.float32], within: NDArray[np.bool_], metric: NDArray[np.float32]
+) -> float:
+    """Greatest squared length in mm outside a mask."""
     _, ni, nj, nk = offset.shape
     xx, yy, zz = metric[0, 0], metric[1, 1], metric[2, 2]
     xy, xz, yz = 2 * metric[0, 1], 2 * metric[0, 2], 2 * metric[1, 2]
@@ -291,6 +308,8 @@ def _greatest(offset: NDArray[np.float32], metric: NDArray[np.float32]) -> float
     for i in range(ni):
         for j in range(nj):
             for k in range(nk):
+                if within[i, j, k]:
+                    continue
                 x, y, z = offset[0, i, j, k], offset[1, i, j, k], offset[2, i, j, k]
                 length = xx * x * x + yy * y * y + zz * z * z + xy * x * y + xz * x * z + yz * y * z
                 best = max(best, length)

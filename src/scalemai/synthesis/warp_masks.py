@@ -46,8 +46,7 @@ def warp_masks(
     tuple of StructureBox or None
         The same object where nothing has changed; None where no voxel is left.
     """
-    shape = displacement.grid.shape
-    parts = np.zeros(shape, np.int32)
+    parts = np.zeros(displacement.grid.shape, np.int32)
     members = np.zeros((1, len(boxes)), np.bool_)
     for number, box in enumerate(boxes):
         window = _shared(displacement.region, box.region)
@@ -55,12 +54,7 @@ def warp_masks(
             members = _divide(parts, box, window, displacement.region, number, members)
     if len(members) == 1:
         return tuple(boxes)
-    pushing = np.zeros(shape, np.bool_)
-    window = _shared(displacement.region, displacement.lesion.region)
-    if window is not None:
-        lesion = displacement.lesion
-        pushing[_within(window, displacement.region)] = lesion.array[_within(window, lesion.region)]
-    moved = _move_parts(parts, displacement.offset, pushing, len(members))
+    moved = _move_parts(parts, displacement.offset, displacement.within, len(members))
     reach = np.ceil(np.abs(displacement.offset).max(axis=(1, 2, 3))).astype(int) + 1
     return tuple(
         _gather(box, number, parts, moved, members, displacement.region, reach)
