@@ -15,7 +15,7 @@ __all__ = ["LesionBorder", "measure_border", "signed_distance_mm"]
 _LOOK_MM = 7.0
 _BIN_MM = 0.5
 _FEWEST_VOXELS = 12
-_GONE = 0.12  # share of the contrast that counts as none
+_NOT_SEEN_HU = 2.5  # what is left of the contrast where the lesion ends
 _LEAST_CONTRAST_HU = 8.0
 _WIDEST_MM = 6.0
 
@@ -85,17 +85,20 @@ def measure_border(
     at, profile = np.array(edges), np.array(means)
     if not (at > 0).any() or (at < -2.0).sum() < 2:
         return usual
-    far = float(np.median(profile[at < min(-3.0, at.min() + 2.0)]))
+    beyond = profile[at < min(-3.0, at.min() + 2.0)]
+    far = float(np.median(beyond))
+    error = float(np.abs(beyond - far).max())  # of one point of the profile
     near = float(np.median(profile[at >= min(2.0, 0.6 * at.max())]))
     contrast = near - far
-    if abs(contrast) < _LEAST_CONTRAST_HU:
+    if abs(contrast) < max(_LEAST_CONTRAST_HU, 3.0 * error):
         return LesionBorder(usual.width_mm, usual.reach_mm, contrast)
     share = np.clip((profile - far) / contrast, 0.0, 1.0)
     share = np.maximum.accumulate(share)  # from outside to inside it only rises
     low, high = (
         float(np.interp(q, share, at)) for q in (0.16, 0.84)
     )  # +- one sd of a blurred step
-    reach = -float(np.interp(_GONE, share, at))
+    gone = max(_NOT_SEEN_HU, error) / abs(contrast)
+    reach = -float(np.interp(min(gone, 0.5), share, at))
     return LesionBorder(
         width_mm=float(np.clip(0.5 * (high - low), 0.5 * pixel, _WIDEST_MM)),
         reach_mm=float(np.clip(reach + 0.5 * pixel, 1.2 * pixel, _WIDEST_MM)),

@@ -216,7 +216,11 @@ def place_of(
     bulge = inside & ~expected
     hole = wide & expected
     if bulge.any():
-        hole |= wide & (signed_distance_mm(bulge, grid) >= -border.reach_mm)
+        # What lies beside a bulge is seen well enough: only what its edge has blurred is replaced.
+        hole |= wide & (
+            signed_distance_mm(bulge, grid)
+            >= -1.2 * max(grid.spacing_mm[a] for a in grid.in_plane_axes)
+        )
     hole = (hole | inside) & ~others
     widened = wide | (signed_distance_mm(every, grid) >= -border.reach_mm) | _beside(every, grid)
     return LesionPlace(

@@ -43,6 +43,8 @@ _FEWEST_VOXELS = 200
 _CLIP_SD = 2.5
 _BLUR_VOXELS = 0.6  # of an organ's surface in the axial image
 _BAND_VOXELS = 3
+_FAT_HU = (-150.0, -50.0)
+_LEAST_FAT = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +208,10 @@ def _course_outside(
     bulge = hole & ~organ
     if bulge.any():
         near = pure & ndimage.binary_dilation(bulge, iterations=_BAND_VOXELS + 2)
+        # A bulge grows into fat where there is any, whatever else it comes to touch.
+        fat = near & (mean > _FAT_HU[0]) & (mean < _FAT_HU[1])
+        if np.count_nonzero(fat) >= _LEAST_FAT * np.count_nonzero(near):
+            near = fat
         if near.any():
             mean = harmonic(mean, near, bulge, grid.spacing_mm)
     known = (pure & (mean != 0)) | bulge

@@ -24,6 +24,7 @@ _VESSEL_HU = 120.0  # above the median of the lung
 _AVERAGE_MM = 4.0
 _SMALLEST_PIECE_VOXELS = 60
 _FEATHER_MM = 1.5
+_FEWEST_VOXELS = 30
 
 
 def transplant(
@@ -74,7 +75,15 @@ def transplant(
         harmonic(average, ring & plain, hole, grid.spacing_mm) if (ring & plain).any() else None
     )
 
-    filled = hu.copy()
+    smooth = ndimage.gaussian_filter(hu, _in_plane(0.8, grid))
+    fine = hu - smooth
+
+    def loudness(where: NDArray[np.bool_]) -> float:
+        """Noise of plain lung, from what smoothing takes away."""
+        values = np.abs(fine[where])
+        return max(float(np.median(values)), 0.1) if values.size >= _FEWEST_VOXELS else 1.0
+
+    mean, grain = smooth.copy(), fine.copy()
     pieces = [hole]
     while pieces:
         piece = pieces.pop()
@@ -87,16 +96,22 @@ def transplant(
             pieces += _halves(piece, where, grid)
             continue
         there = tuple((where + shift).T)
-        copy = hu[there]
+        copy = smooth[there]
         if around is not None:
             copy = copy + around[piece] - average[there]
-        filled[piece] = copy
-    # What the lesion's border has not reached is the lung that was there.
+        mean[piece] = copy
+        gain = np.clip(loudness(ring & plain) / loudness(_mask_of(there, plain)), 0.6, 1.6)
+        grain[piece] = fine[there] * np.float32(gain)
+    # What the lesion's border has not reached is the lung that was there; the noise of two places
+    # is mixed so that its amplitude is kept.
     inner = ndimage.distance_transform_edt(hole, sampling=grid.spacing_mm)
     weight = np.clip(inner / (_FEATHER_MM + 0.5 * min(grid.spacing_mm)), 0.0, 1.0)
-    filled = np.where(hole, weight * filled + (1.0 - weight) * hu, hu).astype(np.float32)
-    mean = np.where(hole, ndimage.gaussian_filter(filled, _in_plane(0.8, grid)), hu)
-    return np.asarray(mean, np.float32), np.asarray(filled - mean, np.float32)
+    mean = weight * mean + (1.0 - weight) * smooth
+    grain = (weight * grain + (1.0 - weight) * fine) / np.hypot(weight, 1.0 - weight)
+    return (
+        np.where(hole, mean, hu).astype(np.float32),
+        np.where(hole, grain, 0.0).astype(np.float32),
+    )
 
 
 def _best_shift(
@@ -134,6 +149,12 @@ def _best_shift(
         if cost < best_cost:
             best, best_cost = shift, cost
     return best
+
+
+def _mask_of(index: tuple[NDArray[np.int64], ...], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    mask = np.zeros_like(within)
+    mask[index] = True
+    return mask & within
 
 
 def _halves(
