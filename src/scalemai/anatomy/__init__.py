@@ -31,7 +31,8 @@ from scalemai.anatomy.naming import (
     structure,
     structures,
 )
-from scalemai.anatomy.organ_file import organ, organ_names, parse_organ, read_organ
+from scalemai.anatomy.organ_file import parse_organ, read_organ
+from scalemai.anatomy.organ_lookup import organ, organ_names
 from scalemai.anatomy.phases import PHASES, Phase, canonical_phase
 
 __all__ = [

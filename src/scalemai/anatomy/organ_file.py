@@ -1,4 +1,4 @@
-"""Find and check organ files.
+"""Read and check organ files.
 
 The keys of a file are the attributes of :class:`~scalemai.anatomy.facts.Organ` and
 :class:`~scalemai.anatomy.facts.LesionKind`. Every table that holds a number must have a
@@ -7,8 +7,6 @@ The keys of a file are the attributes of :class:`~scalemai.anatomy.facts.Organ` 
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import cast, get_args
@@ -16,39 +14,11 @@ from typing import cast, get_args
 from scalemai.anatomy.facts import Family, Organ, Range
 from scalemai.anatomy.frozen import FrozenMapping
 from scalemai.anatomy.kind_file import read_by_phase, read_choice, read_hu, read_kind, read_range
-from scalemai.anatomy.naming import canonical, require_canonical, structure
+from scalemai.anatomy.naming import require_canonical, structure
 from scalemai.anatomy.spelling import squash
 from scalemai.anatomy.table import Table, parse_table, read_table
-from scalemai.errors import ConfigError, UnknownNameError
 
-__all__ = ["organ", "organ_names", "parse_organ", "read_organ"]
-
-
-def organ_names() -> tuple[str, ...]:
-    """Return the organs whose facts ship with the package, sorted."""
-    return tuple(_by_name())
-
-
-def organ(name: str) -> Organ:
-    """Return the facts of an organ.
-
-    Parameters
-    ----------
-    name
-        An organ, in any spelling: ``"kidney"``, ``"Kidneys"``, ``"adrenals"``. A *part* is
-        refused (``"kidney_left"``, ``"pancreas_head"``): whoever asks for a part means a
-        site, and must not be answered with the whole.
-
-    Raises
-    ------
-    UnknownNameError
-        With the nearest organs, for everything else.
-    """
-    found = _by_name()
-    try:
-        return found[canonical(name)]
-    except (UnknownNameError, KeyError):
-        raise UnknownNameError("organ", name, found) from None
+__all__ = ["parse_organ", "read_organ"]
 
 
 def read_organ(path: Path | Traversable) -> Organ:
@@ -72,19 +42,6 @@ def parse_organ(text: str, where: str = "organ") -> Organ:
         As :func:`read_organ`.
     """
     return _read(parse_table(text, where))
-
-
-@cache
-def _by_name() -> dict[str, Organ]:
-    found = {}
-    for entry in sorted((files("scalemai.anatomy") / "organs").iterdir(), key=lambda e: e.name):
-        facts = read_organ(entry)
-        if entry.name != f"{facts.name}.toml":
-            raise ConfigError(
-                f"the name is {facts.name!r}", where=entry.name, fix="rename the file"
-            )
-        found[facts.name] = facts
-    return found
 
 
 def _read(table: Table) -> Organ:
