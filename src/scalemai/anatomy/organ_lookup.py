@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -90,6 +89,8 @@ def _files() -> dict[str, Traversable]:
 
 
 def _folders() -> Iterator[tuple[str, Traversable]]:
+    from importlib.metadata import entry_points  # slow, and not needed to import the words
+
     yield "scalemai", files("scalemai.anatomy") / "organs"
     for added in sorted(entry_points(group=ORGANS_GROUP), key=lambda point: point.value):
         try:
