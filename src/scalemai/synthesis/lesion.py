@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,14 @@ from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Volume
 
-__all__ = ["Lesion", "LesionMeasures", "paint_lesion", "paint_stage", "size_tolerance_mm"]
+__all__ = [
+    "Lesion",
+    "LesionMeasures",
+    "paint_lesion",
+    "paint_stage",
+    "size_tolerance_mm",
+    "with_mask",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +120,39 @@ def size_tolerance_mm(diameter_mm: float, volume: Volume) -> float:
     first, second = volume.grid.in_plane_axes
     voxel = max(volume.grid.spacing_mm[first], volume.grid.spacing_mm[second])
     return max(0.05 * diameter_mm, voxel)
+
+
+def with_mask(lesion: Lesion, region: Region, mask: NDArray[np.bool_], volume: Volume) -> Lesion:
+    """A lesion in the volume whose mask is another one, with the sizes of that.
+
+    Parameters
+    ----------
+    lesion
+        The lesion.
+    region, mask
+        Its new mask: box of the volume, and boolean array of the box.
+    volume
+        The CT that holds it.
+    """
+    low = [min(a.start, b.start) for a, b in zip(lesion.region, region, strict=True)]
+    high = [max(a.stop, b.stop) for a, b in zip(lesion.region, region, strict=True)]
+    a, b, c = (slice(start, stop) for start, stop in zip(low, high, strict=True))
+    both: Region = (a, b, c)
+    new, edited = (np.zeros([s.stop - s.start for s in both], np.bool_) for _ in range(2))
+    for out, box, array in ((new, region, mask), (edited, lesion.region, lesion.edited)):
+        i, j, k = (slice(s.start - n, s.stop - n) for s, n in zip(box, low, strict=True))
+        out[i, j, k] = array
+    voxels = int(np.count_nonzero(new))
+    volume_mm3 = voxels * volume.grid.voxel_volume_mm3
+    measures = replace(
+        lesion.measures,
+        longest_axial_diameter_mm=longest_axial_diameter_mm(new, volume.grid),
+        volume_mm3=float(volume_mm3),
+        equivalent_diameter_mm=equivalent_diameter_mm(volume_mm3),
+        voxels=voxels,
+    )
+    stored = np.array(volume.stored[both])
+    return replace(lesion, region=both, stored=stored, mask=new, edited=edited, measures=measures)
 
 
 def paint_lesion(volume: Volume, around: Neighbourhood, recipe: Recipe) -> Lesion | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from scalemai.synthesis.contact import VesselContact, vessel_contacts
 from scalemai.synthesis.displacement import Displacement, push_aside
 from scalemai.synthesis.ducts import dilate_duct
 from scalemai.synthesis.families import surroundings
-from scalemai.synthesis.lesion import Lesion, paint_stage
+from scalemai.synthesis.lesion import Lesion, paint_stage, with_mask
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.tissue import (
     StructureBox,
@@ -27,11 +27,15 @@ from scalemai.synthesis.tissue import (
     join_boxes,
     prepare_tissue,
 )
+from scalemai.synthesis.vessels import find_vessels, narrow_vessel
 from scalemai.synthesis.warp import warp_hu
 from scalemai.synthesis.warp_masks import warp_masks
 from scalemai.volume import Mask, Volume
 
-__all__ = ["Effects", "Patient", "Repaint", "cropped", "structures_at_hand"]
+__all__ = ["ESTIMATED_VESSEL", "Effects", "Patient", "Repaint", "cropped", "structures_at_hand"]
+
+ESTIMATED_VESSEL = "estimated_vessel"
+"""Name of vessels that no mask shows but the CT does."""
 
 _GAP_VOXELS = 2
 _BEYOND_MM = 25.0  # how far a lesion may grow out of its organ; author's choice
@@ -157,6 +161,19 @@ class Patient:
             box = _box_of(lesion)
             notes += self._apply(dilate_duct(self.volume, self.boxes, box, one, rng))
         contacts = self._contacts(lesion) if recipe.narrowing > 0.0 else ()
+        for contact in contacts:
+            if contact.relation != "encasement" or contact.structure not in self.boxes:
+                continue
+            change = narrow_vessel(
+                self.volume, self.boxes, _box_of(lesion), contact, recipe.narrowing
+            )
+            notes += self._apply(change)
+            if recipe.lesion in change.masks:  # the ring that the lumen left is tumor
+                box = change.masks[recipe.lesion]
+                lesion = with_mask(lesion, box.region, box.array, self.volume)
+                self.boxes.pop(recipe.lesion)
+                if recipe.lesion in before:
+                    self.boxes[recipe.lesion] = before[recipe.lesion]
         changed = tuple(sorted(n for n, box in self.boxes.items() if before.get(n) is not box))
         if changed:
             self._tissues.clear()
@@ -189,7 +206,7 @@ class Patient:
             name: box for name, box in zip(names, after[:count], strict=True) if box is not None
         }
         self.lesions[:] = [
-            one if box is None or box is was else _on(one, box, self.volume)
+            one if box is None or box is was else with_mask(one, box.region, box.array, self.volume)
             for one, was, box in zip(
                 self.lesions, every[count:], after[count : count + lesions], strict=False
             )
@@ -220,11 +237,22 @@ class Patient:
             self.boxes[name] = StructureBox(name, joined.region, joined.array)
 
     def _contacts(self, lesion: Lesion) -> tuple[VesselContact, ...]:
+        """Contact with the vessels at the organ; where none has a mask, with those that show."""
         facts = organ(lesion.recipe.organ)
-        vessels = {name: self.boxes[name] for name in facts.vessels if name in self.boxes}
-        if not vessels:
-            return ()
-        return vessel_contacts(_box_of(lesion), vessels, self.volume.grid)
+        at_organ = [name for name in facts.vessels if structure(name).group == "vessel"]
+        vessels = {name: self.boxes[name] for name in at_organ if name in self.boxes}
+        if at_organ and not vessels:
+            around = self._around(lesion)
+            seen = find_vessels(around.hu, around.organ, around.grid, around.parenchyma)
+            found = crop_mask(Mask(seen, around.grid, ESTIMATED_VESSEL))
+            if found is None:
+                return ()
+            a, b, c = (
+                slice(outer.start + inner.start, outer.start + inner.stop)
+                for outer, inner in zip(around.region, found.region, strict=True)
+            )
+            vessels = {found.name: StructureBox(found.name, (a, b, c), found.array)}
+        return vessel_contacts(_box_of(lesion), vessels, self.volume.grid) if vessels else ()
 
     def _apply(self, change: Change | None) -> tuple[str, ...]:
         if change is None:
@@ -281,29 +309,6 @@ def _same(lesion: Lesion) -> Repaint:
 
 def _box_of(lesion: Lesion) -> StructureBox:
     return StructureBox(lesion.recipe.lesion, lesion.region, lesion.mask)
-
-
-def _on(lesion: Lesion, box: StructureBox, volume: Volume) -> Lesion:
-    """A lesion whose mask is another one: its box is what the volume holds there now."""
-    joined = join_boxes([StructureBox(box.name, lesion.region, lesion.edited), box])
-    assert joined is not None
-    mask = _paste(box, joined.region)
-    return replace(
-        lesion,
-        region=joined.region,
-        stored=np.array(volume.stored[joined.region]),
-        mask=mask,
-        edited=joined.array,
-    )
-
-
-def _paste(box: StructureBox, region: Region) -> NDArray[np.bool_]:
-    out = np.zeros([s.stop - s.start for s in region], np.bool_)
-    inner = tuple(
-        slice(b.start - r.start, b.stop - r.start) for b, r in zip(box.region, region, strict=True)
-    )
-    out[inner] = box.array
-    return out
 
 
 def _dilated(array: NDArray[np.bool_]) -> NDArray[np.bool_]:

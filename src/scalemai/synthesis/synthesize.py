@@ -24,6 +24,7 @@ from scalemai.volume import Mask, Volume
 __all__ = ["Synthesis", "grow_lesion", "paint_recipes", "synthesize_into", "synthesize_volume"]
 
 _PLACES = 4  # tried for one lesion before the roomiest is kept
+_ROUND_VESSELS = 0.9  # speed in fat relative to the organ of a lesion that shall touch a vessel
 _MOST_LESIONS = 255  # numbers of lesions are stored as uint8
 
 
@@ -175,6 +176,8 @@ def grow_lesion(
             attempt=attempt,
             sites=patient.sites_of(facts),
         )
+        if spec.vessel is not None:  # it goes round the vessel, through the fat beside it
+            recipe = replace(recipe, outside_speed=max(recipe.outside_speed, _ROUND_VESSELS))
         lesion = paint_lesion(volume, around, recipe)
         if lesion is None:
             continue
