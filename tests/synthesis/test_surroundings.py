@@ -174,7 +174,7 @@ def test_a_vessel_of_six_millimetres_is_wrapped_not_erased(make_host: MakeHost) 
     k = volume.grid.shape[2] // 2
     assert np.array_equal(made.volume.stored[middle], host.stored[middle])
     around = ndimage.binary_dilation(tube[:, :, k], iterations=2) & ~tube[:, :, k]
-    assert lesion[:, :, k][around].mean() > 0.9
+    assert lesion[:, :, k][around].mean() > 0.8
 
 
 def test_satellites_are_small_and_near_and_know_their_parent(make_host: MakeHost) -> None:
