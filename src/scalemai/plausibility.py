@@ -47,7 +47,6 @@ _BELOW_HEALTHY_HU = 120.0  # steatosis: how far a diseased organ's median may fa
 _ABOVE_HEALTHY_HU = 200.0  # iron, amiodarone and early contrast: how far it may rise
 _WITHOUT_GAS = ("bladder", "gall_bladder")  # the hollow organs that hold none
 _AIRY = ("lung", "trachea", "face")
-_FATTY = ("breast",)  # organ facts tell of the gland, but most of the mask may be fat
 
 
 def check_ct(volume: Volume) -> None:
@@ -215,8 +214,6 @@ def _expected(name: str) -> tuple[tuple[float, float], bool]:
         return _BONE_HU, True  # sinuses, mastoid cells, gas in a joint or disc
     if root.group == "hollow_organ" and root.name not in _WITHOUT_GAS:
         return _ANY_HU, True
-    if root.name in _FATTY:
-        return (_SOFT_TISSUE_HU if found.group != "lesion" else _ANY_HU), False
     for entry in lineage:
         if entry.name in organ_names() and found.group == "organ":
             means = [hu.mean_hu for hu in organ(entry.name).parenchyma_hu.values()]

@@ -350,7 +350,7 @@ class Organ:
         the ill; not valid for a structure that the scan cuts off.
     parenchyma_hu
         Attenuation of healthy parenchyma by phase, vessels aside: of a hollow organ the wall,
-        of the lung with its air, of bone the spongiosa.
+        of the lung with its air, of the breast with its fat, of bone the spongiosa.
     kinds
         Lesions that grow in it.
     wall_mm
