@@ -97,7 +97,8 @@ class Surroundings:
     def yielding(self, volume: float, comfort: float) -> NDArray[np.float64]:
         """Where a volume, in cells, finds room: the share of its volume that each cell loses.
 
-        Every tissue loses up to :data:`TISSUE_LOSS`, and fat makes up the rest as far as it can. The sum is less than ``volume`` if there is not enough room.
+        Every tissue loses up to :data:`TISSUE_LOSS`, and fat makes up the rest as far as it can.
+        The sum is less than ``volume`` if there is not enough room.
 
         Parameters
         ----------

@@ -25,7 +25,8 @@ from scalemai.synthesis.tissue import StructureBox
 __all__ = ["warp_masks"]
 
 _LEAST_VOXELS = 0.02  # smaller shifts move no voxel
-_LARGEST_BID = 0.6  # a part never wins a voxel in which it has less than a fifth
+_LEAST_SHARE = 0.2  # of a voxel that a part must have to win it, however much it bids
+_LARGEST_BID = 1.0
 _ROUNDS = 8
 
 
@@ -301,6 +302,11 @@ def _count_shares(
 
 
 @compiled
+def _worth(share: np.float32, bid: np.float32) -> np.float32:
+    return share + bid if share >= _LEAST_SHARE else share - np.float32(2.0)
+
+
+@compiled
 def _auction(
     names: NDArray[np.int32],
     shares: NDArray[np.float32],
@@ -320,19 +326,19 @@ def _auction(
             margins = np.empty(high - low, np.float32)
             for e in range(low, high):
                 n, own = voxel[e], slot[e]
-                other = np.float32(-1.0)
+                other = np.float32(-9.0)
                 for s in range(8):
                     if s != own and names[n, s] >= 0:
-                        other = max(other, shares[n, s] + bids[names[n, s]])
-                margins[e - low] = shares[n, own] - other
+                        other = max(other, _worth(shares[n, s], bids[names[n, s]]))
+                margins[e - low] = _worth(shares[n, own], np.float32(0.0)) - other
             margins = -np.sort(-margins)
             k = min(max(int(np.rint(wanted[part])), 0), margins.size)
-            if k == 0:
-                bid = -margins[0] - np.float32(1e-3)
-            elif k == margins.size:
-                bid = -margins[k - 1] + np.float32(1e-3)
-            else:
-                bid = -np.float32(0.5) * (margins[k - 1] + margins[k])
+            # The part wins where its margin and its bid are above zero together. Of the bids that
+            # win k voxels the nearest to zero is taken, so that others are least disturbed.
+            low_bid = -margins[k - 1] if k > 0 else np.float32(-_LARGEST_BID)
+            high_bid = -margins[k] if k < margins.size else np.float32(_LARGEST_BID)
+            room = min(np.float32(1e-3), np.float32(0.5) * (high_bid - low_bid))
+            bid = min(max(np.float32(0.0), low_bid + room), high_bid - room)
             bid = min(max(bid, np.float32(-_LARGEST_BID)), np.float32(_LARGEST_BID))
             settled = settled and abs(bid - bids[part]) < np.float32(1e-6)
             bids[part] = bid
@@ -346,10 +352,10 @@ def _winners(
 ) -> NDArray[np.int32]:
     winners = np.empty(names.shape[0], np.int32)
     for n in range(names.shape[0]):
-        best, winner = np.float32(-2.0), np.int32(0)
+        best, winner = np.float32(-9.0), np.int32(0)
         for s in range(8):
             if names[n, s] >= 0:
-                worth = shares[n, s] + bids[names[n, s]]
+                worth = _worth(shares[n, s], bids[names[n, s]])
                 if worth > best or (worth == best and names[n, s] < winner):
                     best, winner = worth, names[n, s]
         winners[n] = winner
