@@ -86,7 +86,7 @@ def shrink_gland(
     for axis in grid.in_plane_axes:
         steps[axis] = 1
     near_fat = ndimage.binary_dilation(fat, np.ones([1 + 4 * n for n in steps], np.bool_))
-    depth = ndimage.distance_transform_edt(~near_fat | gland, sampling=grid.spacing_mm)
+    depth = ndimage.distance_transform_edt(~near_fat | gland | taken, sampling=grid.spacing_mm)
     depth -= 0.5 * min(grid.spacing_mm)  # from the surface to the middle of the first voxel
     lobules = ndimage.gaussian_filter(
         rng.standard_normal(grid.shape), [_LOBULE_MM / s for s in grid.spacing_mm]

@@ -26,6 +26,7 @@ _PAD_MM = 4.0
 _SMOOTH_MM = 4.0
 _MASK_SMOOTH_MM = 2.0
 _SNAP_MM = 4.0
+_OUT_OF_NOISE = 4.0
 _MASKED_COST = 0.02  # of unmasked gland: where the duct is known, the course keeps to it
 _DUCT_RADII_MM = (1.0, 1.5, 2.5)
 _SHORTEST_MM = 12.0
@@ -245,9 +246,13 @@ def _darkness(hu: NDArray[np.float32], organ: NDArray[np.bool_], grid: Grid) -> 
     middle = float(np.median(hu[inside]))
     # Fat beside the gland must not look like the wall of a tube.
     level = np.clip(np.where(organ, hu, middle), middle - 80.0, middle + 40.0).astype(np.float32)
-    found = tube_response(level, grid, _DUCT_RADII_MM, inside, bright=False)
-    usual = float(np.percentile(found[inside], 80.0))
-    gain = np.where(inside, np.clip(found / max(usual, 1e-3) - 1.0, 0.0, 3.0), 0.0)
+    radii = [radius for radius in _DUCT_RADII_MM if radius > 0.5 * max(grid.spacing_mm)]
+    found = tube_response(level, grid, radii, inside, bright=False)
+    values = found[inside]
+    usual = float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - usual)))
+    cut = max(usual + _OUT_OF_NOISE * spread, 1.0)  # noise has tubes of its own
+    gain = np.clip(found / cut - 1.0, 0.0, 3.0)
     draw: NDArray[np.float64] = (1.0 + gain) ** 1.5
     return draw
 

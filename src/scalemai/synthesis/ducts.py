@@ -118,7 +118,10 @@ def dilate_duct(
             hu, lost = shrunk.hu, shrunk.lost
     scene = replace(scene, hu=hu, gland=scene.gland & ~lost)
     share = _share(scene, tube, inside_gland=pancreatic or bool(course.notes))
-    tissue = scene.gland & ~scene.lesions & (share == 0.0)
+    tissue = scene.gland & ~scene.lesions
+    for duct in _DUCTS:
+        if duct in boxes:
+            tissue &= ~paste(boxes[duct], scene.region)
     look = background(hu, tissue if tissue.any() else scene.gland, scene.grid, rng)
     index = np.moveaxis(scene.grid.to_voxel(tube.points_mm), -1, 0)
     around = float(np.median(ndimage.map_coordinates(look.level_hu, index, order=1)))

@@ -92,8 +92,8 @@ def background(
     reach = [1.0 if s < 2.0 else 0.0 for s in grid.spacing_mm]
     for axis in grid.in_plane_axes:
         reach[axis] = 1.0
-    excess = smoothed_within(hu, tissue, tuple(0.7 * r for r in reach)) - level
-    threshold = max(_LEAST_THRESHOLD_HU, model.sd_hu)
+    excess = smoothed_within(hu, tissue, tuple(reach)) - level
+    threshold = max(_LEAST_THRESHOLD_HU, 1.5 * model.sd_hu)  # few means of noise come to as much
     out = np.clip(np.abs(excess) / threshold - 1.0, 0.0, 1.0)
     out *= out * (3.0 - 2.0 * out)
     # A voxel at the surface is partly something else.
