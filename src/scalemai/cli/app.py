@@ -19,6 +19,7 @@ from scalemai.cli.arguments import (
     Shard,
     Workers,
 )
+from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
@@ -147,6 +148,7 @@ def synthesize(
 
 
 app.command()(grow)
+app.command()(gallery)
 
 
 @app.command()

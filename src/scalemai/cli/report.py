@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import typer
 
@@ -12,7 +13,9 @@ from scalemai.cli.wording import in_options
 from scalemai.engine import Outcome, Progress, Run
 from scalemai.engine.outcome import Value
 
-__all__ = ["failure", "follow", "remark"]
+__all__ = ["each", "failure", "follow", "remark"]
+
+Item = TypeVar("Item")
 
 _LINE_EVERY_S = 30.0  # for logs that are no terminal
 _MOST_REMARKS = 10
@@ -24,6 +27,16 @@ def remark(notes: Sequence[str]) -> None:
         typer.echo(f"note: {in_options(note)}", err=True)
     if len(notes) > _MOST_REMARKS:
         typer.echo(f"note: and {len(notes) - _MOST_REMARKS:,} more like these", err=True)
+
+
+def each(items: Sequence[Item], verb: str, unit: str) -> Iterator[Item]:
+    """Go through a few long steps, and say after each how many are done and what is left."""
+    start = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        left = (time.monotonic() - start) / done * (len(items) - done)
+        line = f"{verb} {done} / {len(items)} {unit}"
+        typer.echo(f"{line} · {_duration(left)} left" if done < len(items) else line, err=True)
 
 
 def follow(

@@ -14,6 +14,7 @@ _SMALLEST_HU = 10.0  # author's choice: less than windowing shows
 _ROSE = 2.5  # signal to noise of an object at the limit of what is seen: 3 to 5 (Rose, J Opt Soc
 # Am 1948;38:196-208), a little less as a reader also sees the slices above and below
 _GRAIN_MM = 3.0  # side of an independent noise element; author's estimate, to be refined
+_TELLING_HU = (0.0, 100.0)  # soft tissue, whose attenuation follows the contrast medium
 _POSSIBLE_HU = (-150.0, 400.0)  # fat to dense calcification, averaged over a lesion
 
 
@@ -104,13 +105,23 @@ def _usual_contrast_hu(facts: Organ, kind: LesionKind, parenchyma_hu: float, pha
 
 
 def phase_of(facts: Organ, parenchyma_hu: float, stated: str | None) -> Phase:
-    """Phase of a scan: as stated by the data set, or the nearest by attenuation of the organ."""
+    """Phase of a scan: as stated by the data set, or the nearest by attenuation of the organ.
+
+    Lung, bone and a breast of fat do not tell: where nothing is stated the scan counts as portal
+    venous, the usual one.
+    """
+    if not _TELLING_HU[0] < facts.parenchyma_hu["non_contrast"].mean_hu < _TELLING_HU[1]:
+        return _stated(stated) or "portal_venous"
     nearest = min(PHASES, key=lambda p: abs(facts.parenchyma_hu[p].mean_hu - parenchyma_hu))
-    if stated is None:
-        return nearest
-    try:
-        phase = canonical_phase(stated)
-    except UnknownNameError:
+    phase = _stated(stated)
+    if phase is None:
         return nearest
     # A scan marked unenhanced that is bright was enhanced: data sets are wrong here often.
     return nearest if phase == "non_contrast" else phase
+
+
+def _stated(phase: str | None) -> Phase | None:
+    try:
+        return None if phase is None else canonical_phase(phase)
+    except UnknownNameError:
+        return None

@@ -86,10 +86,10 @@ def draw_growth(
     low, high = _NARROWING
     return Growth(
         vessel_speed=vessel,
-        outside_speed=outside,
+        outside_speed=float(outside),
         lumen_speed=lumen,
-        displaced=displaced,
-        narrowing=low + narrows * (high - low) if infiltrates else 0.0,
+        displaced=float(displaced),
+        narrowing=float(low + narrows * (high - low)) if infiltrates else 0.0,
     )
 
 
@@ -129,7 +129,9 @@ def draw_shape(
         length = lengths[0] + reach * (lengths[1] - lengths[0])
     a, b, c = (float(x) for x in axes)
     w, x, y, z = (float(q) for q in turn)
-    return Shape((w, x, y, z), (a, b, c), irregularity, wavelength, spicules, length, noise_seed)
+    return Shape(
+        (w, x, y, z), (a, b, c), irregularity, wavelength, spicules, float(length), noise_seed
+    )
 
 
 def _turn_to(axis: NDArray[np.float64]) -> NDArray[np.float64]:

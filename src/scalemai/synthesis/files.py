@@ -96,7 +96,7 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
     required: list[str] = []
     notes: list[str] = []
     for facts in organs:
-        found = structures_at_hand(facts, case.has)
+        found = _asked_for(facts, specs, structures_at_hand(facts, case.has))
         required += found
         if not found:
             notes.append(f"the case has no mask of the {facts.name}; none was grown there")
@@ -129,7 +129,7 @@ def read_host(case: Case, specs: Sequence[LesionSpec]) -> Host:
         f"the {name} mask is empty; none was grown there"
         for facts in organs
         for name in structures_at_hand(facts, case.has)
-        if name not in boxes and len(facts.structures) <= _FEW_STRUCTURES
+        if name in required and name not in boxes and len(facts.structures) <= _FEW_STRUCTURES
     ]
     return Host(volume, boxes, present, tuple(notes))
 
@@ -287,6 +287,17 @@ def _moved_masks(case: Case, host: Host, result: Synthesis) -> Iterator[Mask]:
         if box is not None:
             array[box.region] = box.array
         yield Mask(array, grid, was.name)
+
+
+def _asked_for(
+    facts: Organ, specs: Sequence[LesionSpec], structures: Sequence[str]
+) -> tuple[str, ...]:
+    """Which of an organ's structures may be grown in: of many bones, those of the site asked for."""
+    sites = {spec.site for spec in specs if spec.organ == facts.name}
+    if None in sites or len(facts.structures) <= _FEW_STRUCTURES:
+        return tuple(structures)
+    wanted = {name for site in sites if site is not None for name in facts.sites[site]}
+    return tuple(name for name in structures if name in wanted) or tuple(structures)
 
 
 def _needs_neighbours(facts: Organ, specs: Sequence[LesionSpec]) -> bool:
