@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import edt
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from scalemai.geometry import Grid
 
@@ -32,11 +33,26 @@ class LesionBorder:
         How far beyond the mask its attenuation differs from that of the tissue around.
     contrast_hu
         Lesion, away from its border, minus the tissue around it.
+    profile
+        Distances in mm from the mask's border, rising, negative outside; and the share of the
+        contrast there, from 0 to 1. Empty if the contrast is too weak to tell.
     """
 
     width_mm: float
     reach_mm: float
     contrast_hu: float
+    profile: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+
+    def share(self, distance_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Share of lesion in voxels, by their distance in mm from its border; never quite 0.
+
+        That is the measured profile, but no less than a blurred step has.
+        """
+        step = ndtr(np.asarray(distance_mm, np.float64) / self.width_mm)
+        at, share = self.profile
+        if at:
+            step = np.maximum(step, np.interp(distance_mm, at, share))
+        return np.asarray(step)
 
 
 def signed_distance_mm(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
@@ -103,4 +119,5 @@ def measure_border(
         width_mm=float(np.clip(0.5 * (high - low), 0.5 * pixel, _WIDEST_MM)),
         reach_mm=float(np.clip(reach + 0.5 * pixel, 1.2 * pixel, _WIDEST_MM)),
         contrast_hu=contrast,
+        profile=(tuple(map(float, at)), tuple(map(float, share))),
     )

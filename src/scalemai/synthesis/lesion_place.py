@@ -24,6 +24,7 @@ __all__ = ["FoundLesion", "LesionPlace", "find_lesions", "organ_of_lesion", "pla
 
 _MARGIN_MM = 30.0
 _LUNG_MARGIN_MM = 80.0  # a piece of lung is copied from there
+_MOST_IN_CHEST_WALL = 0.2  # of a nodule, by a mask that is drawn a little too large
 _MOST_OF_ORGAN = 0.5  # author's choice: more leaves too little to learn from
 
 
@@ -209,7 +210,9 @@ def place_of(
         what = f"{title} is {100 * share:.0f} % of the {name}"
         raise PlacementError(what, fix="leave it out: too little normal tissue is left")
     border = measure_border(hu, inside, tissue & ~every, grid)
-    expected = tissue if lung else expected_organ(tissue, inside, grid)
+    expected = expected_organ(tissue, inside, grid)
+    if lung and np.count_nonzero(inside & ~expected) > _MOST_IN_CHEST_WALL * lesion.voxels:
+        expected = tissue  # a surface with fissures and vessels is no quadric
     distance = signed_distance_mm(inside, grid)
     wide = (distance >= -border.reach_mm) | _beside(inside, grid)
     others = every & ~inside
