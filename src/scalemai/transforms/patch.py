@@ -111,6 +111,10 @@ class PatchSynthesizer:
         Largest share of a lesion's volume that the border of the patch may cut off.
     least_organ_ml
         Volume of the organ that a patch must show, in ml.
+    effects
+        Whether what a spec leaves open of a lesion's effects on its surroundings (pushed tissue,
+        dilated ducts, a shrinking gland) is drawn as the organ's facts say. They multiply the
+        time that a lesion takes; what a spec asks for is done in any case.
     phase
         Contrast phase of the scans; told from the organ's attenuation if None.
 
@@ -129,6 +133,7 @@ class PatchSynthesizer:
     normalization: Normalization | None = None
     largest_cut: float = 0.25
     least_organ_ml: float = 1.0
+    effects: bool = False
     phase: str | None = None
     _labels: PatchLabels = field(init=False, repr=False, compare=False)
 
@@ -203,26 +208,28 @@ class PatchSynthesizer:
         if rng.random() >= self.probability:
             return PatchEdit("left out")
         number = int(rng.integers(self.count[0], self.count[1] + 1))
-        values, spans = spans_of(labels)
+        spans = spans_of(labels)
         specs = self._draw(rng, number, spans, grid)
         if not specs:
             return PatchEdit("no organ")
         region = self._region(specs, spans, grid)
-        patient = self._patient(image, values, region, spans, grid)
-        closed = np.array(
-            [(s.start == 0, s.stop == n) for s, n in zip(region, grid.shape, strict=True)]
-        )
-        hu, boxes = patient.volume.stored.copy(), dict(patient.boxes)
+        volume = self._volume(image[region], grid.crop(region))
+        patient = Patient(volume, self._labels.boxes(labels[region], region, spans))
+        boxes = dict(patient.boxes)
+        ends = [(s.start == 0, s.stop == n) for s, n in zip(region, grid.shape, strict=True)]
         for index, spec in enumerate(specs, start=1):
-            self._put(patient, spec, closed, seed=seed, key=f"{key}/{index}")
+            wanted = spec if self.effects else _without_effects(spec)
+            self._put(patient, wanted, np.array(ends), seed=seed, key=f"{key}/{index}")
         if not patient.lesions:
             return PatchEdit("no room")
+        inner = _changed(patient)
+        place = _inside(region, inner)
         return PatchEdit(
             "painted",
-            region,
-            self._painted(image[region], hu, patient.volume.stored),
-            self._labelled(labels[region], boxes, patient),
-            tuple(_within(one, region) for one in patient.lesions),
+            place,
+            self._painted(image[place], patient.volume.stored[inner]),
+            self._labelled(labels[region], boxes, patient)[inner],
+            tuple(replace(one, region=_inside(region, one.region)) for one in patient.lesions),
         )
 
     def _check(self, spec: LesionSpec) -> None:
@@ -265,30 +272,23 @@ class PatchSynthesizer:
         assert region is not None  # it holds the organ
         return region
 
-    def _patient(
-        self,
-        image: NDArray[Any],
-        values: NDArray[np.int32],
-        region: Region,
-        spans: LabelSpans,
-        grid: Grid,
-    ) -> Patient:
-        part = image[region]
-        if self.normalization is not None:
-            stored: NDArray[Any] = self.normalization.to_hu(part)
-        else:
-            own = part.dtype.kind in "iu" or part.dtype.itemsize >= 4
-            stored = np.array(part, dtype=part.dtype if own else np.float32, order="C")
-        low, high = float(stored.min()), float(stored.max())
+    def _volume(self, part: NDArray[Any], grid: Grid) -> Volume:
+        """A copy of the box in HU, of which lesions may make what they like."""
+        hu = self._hu(part)
+        low, high = float(hu.min()), float(hu.max())
         if not np.isfinite(low + high):
             what = "the image has a NaN or an infinite number where the organ is"
             raise IntensityError(what, fix="replace them by -1000 HU if they are padding")
         if -_NORMALISED_LIMIT <= low <= high <= _NORMALISED_LIMIT:
             what = f"the image runs from {low:.4g} to {high:.4g} near the organ: these are no HU"
             raise IntensityError(what, fix="say what was done to it: normalization=...")
-        metadata = {} if self.phase is None else {"phase": self.phase}
-        volume = Volume(stored, grid.crop(region), metadata=metadata)
-        return Patient(volume, self._labels.boxes(values[region], region, spans))
+        return Volume(hu, grid, metadata={} if self.phase is None else {"phase": self.phase})
+
+    def _hu(self, part: NDArray[Any]) -> NDArray[Any]:
+        if self.normalization is not None:
+            return self.normalization.to_hu(part)
+        own = part.dtype.kind in "iu" or part.dtype.itemsize >= 4
+        return np.array(part, dtype=part.dtype if own else np.float32, order="C")
 
     def _put(
         self, patient: Patient, spec: LesionSpec, closed: NDArray[np.bool_], *, seed: int, key: str
@@ -318,17 +318,18 @@ class PatchSynthesizer:
             # The site or vessel asked for is not in this patch, nothing is free, or there is no
             # soft tissue to measure the noise in.
             return None
-        grid = patient.volume.grid
-        cut = cut_share(lesion.mask, lesion.region, grid, closed)
-        return lesion if cut <= self.largest_cut else None
+        cut = cut_share(lesion.mask, lesion.region, patient.volume.grid, closed)
+        if cut > self.largest_cut:
+            return None
+        if self.effects or spec.vessel is not None:
+            return lesion
+        return replace(lesion, recipe=replace(lesion.recipe, narrowing=0.0))
 
-    def _painted(
-        self, part: NDArray[Any], before: NDArray[Any], after: NDArray[Any]
-    ) -> NDArray[Any]:
-        """The box of the image with new numbers where HU have changed, its own elsewhere."""
-        edited = after != before
+    def _painted(self, part: NDArray[Any], hu: NDArray[Any]) -> NDArray[Any]:
+        """A box of the image with new numbers where HU have changed, its own elsewhere."""
+        edited = hu != self._hu(part)
         painted = part.copy()
-        new = after[edited]
+        new = hu[edited]
         painted[edited] = new if self.normalization is None else self.normalization.from_hu(new)
         return painted
 
@@ -348,10 +349,34 @@ class PatchSynthesizer:
         return labels
 
 
-def _within(lesion: Lesion, region: Region) -> Lesion:
-    """A lesion of a box, in the indices of the patch."""
-    i, j, k = (
-        slice(inner.start + outer.start, inner.stop + outer.start)
-        for inner, outer in zip(lesion.region, region, strict=True)
+def _without_effects(spec: LesionSpec) -> LesionSpec:
+    """A spec that leaves none of the costly effects open."""
+    # The gland shrinks behind a closed duct only, so who asks for one gets the other.
+    duct = spec.duct if spec.duct is not None or spec.atrophy else False
+    return replace(
+        spec,
+        mass_effect=bool(spec.mass_effect),
+        duct=duct,
+        atrophy=bool(spec.atrophy),
     )
-    return replace(lesion, region=(i, j, k))
+
+
+def _changed(patient: Patient) -> Region:
+    """The box of the volume that holds every change."""
+    if any(e.displacement or e.structures or e.notes for e in patient.effects):
+        i, j, k = (slice(0, n) for n in patient.volume.grid.shape)
+        return i, j, k
+    boxes = [one.region for one in patient.lesions]
+    i, j, k = (
+        slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes))
+        for axis in range(3)
+    )
+    return i, j, k
+
+
+def _inside(outer: Region, inner: Region) -> Region:
+    """A box of a box, in the indices of the patch."""
+    i, j, k = (
+        slice(o.start + s.start, o.start + s.stop) for o, s in zip(outer, inner, strict=True)
+    )
+    return i, j, k

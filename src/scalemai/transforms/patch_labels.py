@@ -18,6 +18,8 @@ from scalemai.synthesis.tissue import StructureBox, join_boxes
 
 __all__ = ["LabelSpans", "PatchLabels", "spans_of"]
 
+_HIGHEST = 65535
+
 
 @dataclass(frozen=True)
 class LabelSpans:
@@ -151,7 +153,7 @@ class PatchLabels:
         return min(own)
 
     def boxes(
-        self, labels: NDArray[np.integer[Any]], region: Region, spans: LabelSpans
+        self, labels: NDArray[Any], region: Region, spans: LabelSpans
     ) -> dict[str, StructureBox]:
         """Masks of all structures within a box of the patch.
 
@@ -174,7 +176,7 @@ class PatchLabels:
 
     def redraw(
         self,
-        labels: NDArray[np.integer[Any]],
+        labels: NDArray[Any],
         before: Mapping[str, StructureBox],
         after: Mapping[str, StructureBox],
         changed: Iterable[str],
@@ -199,8 +201,8 @@ class PatchLabels:
             here[box.array & (here == 0)] = own[box.name]
 
 
-def spans_of(labels: NDArray[Any]) -> tuple[NDArray[np.int32], LabelSpans]:
-    """Read a label map of any numeric type once: as integers, and where each value lies.
+def spans_of(labels: NDArray[Any]) -> LabelSpans:
+    """Find where each value of a label map lies, whatever its numeric type; one pass over it.
 
     Negative values (nnU-Net's -1 for padding) count as background.
 
@@ -209,24 +211,21 @@ def spans_of(labels: NDArray[Any]) -> tuple[NDArray[np.int32], LabelSpans]:
     IntensityError
         If a value is not a whole number, or above 65535.
     """
-    numbers = np.ascontiguousarray(labels)
-    if numbers.dtype.kind == "f":
-        whole = numbers.astype(np.int32)
-        if not np.array_equal(whole, numbers):
-            fix = "pass the label map with its whole numbers, before any interpolation"
-            raise IntensityError("the label map holds fractions", fix=fix)
-        numbers = whole
-    numbers = numbers.astype(np.int32, copy=False)
-    highest = int(numbers.max(initial=0))
-    if highest > 65535:
+    small = labels.dtype == np.bool_ or labels.dtype == np.float16  # kernels know neither
+    numbers = np.ascontiguousarray(labels, np.float32 if small else None)
+    highest = numbers.max(initial=0)
+    if not highest <= _HIGHEST:
         fix = "pass a label map, not an image"
-        raise IntensityError(f"the label map goes up to {highest}", fix=fix)
-    counts, low, high = _spans(numbers, highest + 1)
-    return numbers, LabelSpans(counts, low, high)
+        raise IntensityError(f"the label map goes up to {highest:g}", fix=fix)
+    counts, low, high, whole = _spans(numbers, int(highest) + 1)
+    if not whole:
+        fix = "pass the label map with its whole numbers, before any interpolation"
+        raise IntensityError("the label map holds fractions", fix=fix)
+    return LabelSpans(counts, low, high)
 
 
 def _cut(
-    labels: NDArray[np.integer[Any]], region: Region, spans: LabelSpans, value: int
+    labels: NDArray[Any], region: Region, spans: LabelSpans, value: int
 ) -> StructureBox | None:
     """One value's voxels within a box of the patch, in the indices of that box."""
     whole = spans.region((value,))
@@ -264,8 +263,8 @@ def _without(first: StructureBox, second: StructureBox | None) -> StructureBox:
 
 @compiled
 def _spans(
-    labels: NDArray[np.int32], values: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    labels: NDArray[Any], values: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], bool]:
     rows, columns, slices = labels.shape
     counts = np.zeros(values, np.int64)
     low = np.full((values, 3), 2**62, np.int64)
@@ -274,12 +273,17 @@ def _spans(
         for j in range(columns):
             k = 0
             while k < slices:
-                value = labels[i, j, k]
+                number = labels[i, j, k]
                 start = k
-                while k < slices and labels[i, j, k] == value:
+                # A NaN is not even equal to itself.
+                k += 1
+                while k < slices and labels[i, j, k] == number:
                     k += 1
-                if value <= 0:
+                if number <= 0:
                     continue
+                value = int(number)
+                if value != number:
+                    return counts, low, high, False
                 counts[value] += k - start
                 low[value, 0] = min(low[value, 0], i)
                 high[value, 0] = max(high[value, 0], i)
@@ -287,4 +291,4 @@ def _spans(
                 high[value, 1] = max(high[value, 1], j)
                 low[value, 2] = min(low[value, 2], start)
                 high[value, 2] = max(high[value, 2], k - 1)
-    return counts, low, high
+    return counts, low, high, True
