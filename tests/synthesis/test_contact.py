@@ -197,7 +197,7 @@ def test_more_contact_takes_a_nearer_seed_and_none_lies_in_the_vessel() -> None:
 
 
 def test_wall_beyond_the_organ_counts_only_for_lesions_that_leave_it() -> None:
-    grid, tube, organ = tube_in_an_organ()
+    grid, tube, _ = tube_in_an_organ()
     world = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
     half = boxed((world[..., 0] > 5.5) & (np.linalg.norm(world, axis=-1) <= 36.0), "liver")
     away = boxed((world[..., 0] > 14.0) & (np.linalg.norm(world, axis=-1) <= 36.0), "liver")

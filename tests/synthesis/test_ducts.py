@@ -134,7 +134,7 @@ def test_a_duct_without_mask_is_the_middle_of_the_gland(
 
 
 def test_a_dark_tube_off_the_middle_draws_the_course() -> None:
-    aside = way()[20:-40] + [0.0, 0.0, 4.0]
+    aside = way()[20:-40] + np.array([0.0, 0.0, 4.0])
     one = host(duct=aside)
     course = find_duct(one.volume, one.boxes)
     assert course is not None
@@ -146,7 +146,7 @@ def test_a_dark_tube_off_the_middle_draws_the_course() -> None:
 
 def test_a_mask_of_the_duct_overrules_the_middle() -> None:
     one = host()
-    aside = CentreLine(way()[15:-40] + [0.0, 0.0, -4.5], np.ones(345))
+    aside = CentreLine(way()[15:-40] + np.array([0.0, 0.0, -4.5]), np.ones(345))
     world = one.volume.grid.to_world(np.argwhere(one.gland))
     gap, _ = nearest_on_line(aside, world)
     mask = np.zeros(one.gland.shape, np.bool_)
@@ -306,7 +306,9 @@ def bile_host() -> tuple[Host, StructureBox, StructureBox, NDArray[np.bool_]]:
     line = np.linspace((38.0, 0.0, 45.0), (42.0, 2.0, -26.0), 200)
     flat = world.reshape(-1, 3)
     gap, _ = nearest_on_line(CentreLine(line, np.ones(200)), flat)
-    beside, _ = nearest_on_line(CentreLine(line[:120] + [-8.0, 0.0, 0.0], np.ones(120)), flat)
+    beside, _ = nearest_on_line(
+        CentreLine(line[:120] - np.array([8.0, 0.0, 0.0]), np.ones(120)), flat
+    )
     duct = (gap <= 2.5).reshape(one.gland.shape)
     vein = (beside <= 4.0).reshape(one.gland.shape) & ~one.gland
     hu = one.volume.hu()

@@ -19,7 +19,7 @@ from scalemai.synthesis.cross_section import mask_field
 from scalemai.synthesis.duct_course import DuctCourse, find_bile_duct, find_duct
 from scalemai.synthesis.infill import background
 from scalemai.synthesis.recipe import Obstructed
-from scalemai.synthesis.tissue import StructureBox
+from scalemai.synthesis.tissue import StructureBox, join_boxes
 from scalemai.synthesis.tubes import nearest_on_line, tube_coverage
 from scalemai.volume import Volume
 
@@ -275,8 +275,11 @@ def _masks(
     grid: Grid,
 ) -> dict[str, StructureBox]:
     """The structures that changed, whole."""
-    masks = {duct: _joined(boxes.get(duct), StructureBox(duct, region, widened))}
     known = boxes.get(duct)
+    new = StructureBox(duct, region, widened)
+    joined = join_boxes([new] if known is None else [known, new])
+    assert joined is not None  # one box at least
+    masks = {duct: StructureBox(duct, joined.region, joined.array)}
     gland = boxes.get("pancreas")
     # Whether the gland's masks include their ducts is the data set's convention; keep to it.
     apart = (
@@ -296,15 +299,3 @@ def _masks(
         if (here & box.array).any():
             masks[name] = StructureBox(name, box.region, box.array & ~here)
     return masks
-
-
-def _joined(one: StructureBox | None, other: StructureBox) -> StructureBox:
-    """Both masks in one box."""
-    if one is None:
-        return other
-    a, b, c = (
-        slice(min(p.start, q.start), max(p.stop, q.stop))
-        for p, q in zip(one.region, other.region, strict=True)
-    )
-    region: Region = (a, b, c)
-    return StructureBox(other.name, region, paste(one, region) | paste(other, region))

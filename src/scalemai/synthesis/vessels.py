@@ -17,7 +17,7 @@ from scalemai.synthesis.contact import VesselContact, paste, sections_near
 from scalemai.synthesis.cross_section import CrossSections, step_along
 from scalemai.synthesis.neighbourhood import Parenchyma
 from scalemai.synthesis.noise_model import smoothed_within
-from scalemai.synthesis.tissue import StructureBox
+from scalemai.synthesis.tissue import StructureBox, join_boxes
 from scalemai.synthesis.vesselness import tube_response
 from scalemai.volume import Volume
 
@@ -25,8 +25,7 @@ __all__ = ["find_vessels", "narrow_vessel"]
 
 # Author's estimates, to be refined.
 _RADII_MM = (1.2, 2.0, 3.2, 5.0)
-_AT_ORGAN_MM = 4.0
-_SEED_HU = 30.0  # above parenchyma; or as much as the noise
+_SEED_HU = 25.0  # above parenchyma; or 3.5 times the grain of the smoothed organ
 _EDGE_HU = 15.0
 _SEED_RESPONSE = 0.4  # of the difference to the parenchyma that a vessel must have
 _BRIGHTEST_HU = 350.0  # bone, calcification and oral contrast medium
@@ -43,7 +42,13 @@ _MOST_PARTS = 4
 
 
 def find_vessels(
-    hu: NDArray[np.float32], organ: NDArray[np.bool_], grid: Grid, parenchyma: Parenchyma
+    hu: NDArray[np.float32],
+    organ: NDArray[np.bool_],
+    grid: Grid,
+    parenchyma: Parenchyma,
+    taken: NDArray[np.bool_] | None = None,
+    *,
+    at_organ_mm: float = 4.0,
 ) -> NDArray[np.bool_]:
     """Bright tubes inside and at an organ, where no mask of its vessels exists.
 
@@ -53,6 +58,10 @@ def find_vessels(
         Hounsfield units (i, j, k) of a box, the organ in it, and the grid of the box.
     parenchyma
         How the organ looks.
+    taken
+        Boolean array of the box: bright neighbours that have masks, such as a kidney; none if None.
+    at_organ_mm
+        Distance in mm from the organ up to which a vessel counts as being at it.
 
     Returns
     -------
@@ -61,13 +70,19 @@ def find_vessels(
         medium.
     """
     away = ndimage.distance_transform_edt(~organ, sampling=grid.spacing_mm)
-    fine = [min(0.8 / s, 0.8) for s in grid.spacing_mm]
-    smooth = ndimage.gaussian_filter(hu, fine)
-    hard = ndimage.binary_dilation(smooth > _BRIGHTEST_HU, _ball_mm(_NEAR_BONE_MM, grid))
+    smooth = ndimage.gaussian_filter(hu, [max(0.8 / s, 0.6) for s in grid.spacing_mm])
+    barred = ndimage.binary_dilation(smooth > _BRIGHTEST_HU, _ball_mm(_NEAR_BONE_MM, grid))
+    if taken is not None:
+        barred |= taken
     excess = smooth - np.float32(parenchyma.mean_hu)
-    usable = (away <= _BEYOND_MM) & ~hard & (excess > _EDGE_HU)
-    threshold = max(_SEED_HU, parenchyma.noise_hu)
-    bright = usable & (away <= _AT_ORGAN_MM) & (excess > threshold)
+    # Spread above the median: fat lobules are no noise. The surface is partly fat, too.
+    inner = ndimage.binary_erosion(organ)
+    inside = excess[inner if inner.any() else organ]
+    grain = float(np.diff(np.percentile(inside, [50.0, 84.1]))[0]) if inside.size else 0.0
+    grain = min(grain, 0.6 * parenchyma.noise_hu)
+    edge, threshold = max(_EDGE_HU, 2.0 * grain), max(_SEED_HU, 3.5 * grain)
+    usable = (away <= _BEYOND_MM) & ~barred & (excess > edge)
+    bright = usable & (away <= at_organ_mm) & (excess > threshold)
     if not bright.any():
         return np.zeros(hu.shape, np.bool_)
     # Only what is brighter counts: an organ in fat would be a bright tube itself.
@@ -166,7 +181,9 @@ def narrow_vessel(
         return _nothing(volume, lesion, f"{name}: not narrowed: {what}")
     changed = hu + ring * aim
     freed = tube & (ring > 0.0) & (lumen < 0.5)
-    masks = {lesion.name: _with(lesion, region, freed)}
+    joined = join_boxes([lesion, StructureBox(lesion.name, region, freed)])
+    assert joined is not None  # two boxes join to one
+    masks = {lesion.name: StructureBox(lesion.name, joined.region, joined.array)}
     for other, box in boxes.items():
         if _is_vessel(other) and (paste(box, region) & freed).any():
             gone = paste(StructureBox("", region, freed), box.region)
@@ -264,13 +281,3 @@ def _lumen(
     lumen[tuple(voxels.T)] = inside / total
     freed[tuple(voxels.T)] = ring / total
     return lumen, freed
-
-
-def _with(box: StructureBox, region: Region, more: NDArray[np.bool_]) -> StructureBox:
-    a, b, c = (
-        slice(min(p.start, q.start), max(p.stop, q.stop))
-        for p, q in zip(box.region, region, strict=True)
-    )
-    joined: Region = (a, b, c)
-    array = paste(box, joined) | paste(StructureBox("", region, more), joined)
-    return StructureBox(box.name, joined, array)
