@@ -21,6 +21,8 @@ from scalemai.cli.arguments import (
 )
 from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
+from scalemai.cli.remove import remove
+from scalemai.cli.rewind import rewind
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -148,6 +150,8 @@ def synthesize(
 
 
 app.command()(grow)
+app.command()(remove)
+app.command()(rewind)
 app.command()(gallery)
 
 

@@ -82,6 +82,11 @@ class RemovedLesion:
     edited: NDArray[np.bool_]
     measures: RemovalMeasures
 
+    @property
+    def left(self) -> NDArray[np.bool_]:
+        """What is left of the lesion: nothing."""
+        return np.zeros_like(self.edited)
+
 
 def remove_lesion(
     volume: Volume,
