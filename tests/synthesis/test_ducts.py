@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 from scalemai.synthesis.centreline import CentreLine
 from scalemai.synthesis.change import Change
-from scalemai.synthesis.contact import paste
 from scalemai.synthesis.duct_course import find_bile_duct, find_duct
 from scalemai.synthesis.ducts import dilate_duct
 from scalemai.synthesis.recipe import Obstructed
@@ -23,76 +21,7 @@ from scalemai.synthesis.tubes import nearest_on_line
 from scalemai.volume import Volume
 
 from .conftest import read_real_host
-
-GLAND_HU, FAT_HU, NOISE_HU = 100.0, -100.0, 12.0
-
-
-def way() -> NDArray[np.float64]:
-    """The middle of a gland: from the head, right and low, over a bow to the tail."""
-    t = np.linspace(0.0, 1.0, 400)[:, None]
-    head, bow, tail = np.array([[45.0, 0, -30], [10.0, 40, 5], [-60.0, -15, 25]])
-    curve: NDArray[np.float64] = (1 - t) ** 2 * head + 2 * t * (1 - t) * bow + t**2 * tail
-    return curve
-
-
-@dataclass(frozen=True, eq=False)
-class Host:
-    """A gland in fat with a tumor on its way, and where everything is."""
-
-    volume: Volume
-    boxes: dict[str, StructureBox]
-    lesion: StructureBox
-    along: NDArray[np.float64]
-    gland: NDArray[np.bool_]
-    tumor: NDArray[np.bool_]
-
-
-def boxed(array: NDArray[np.bool_], name: str) -> StructureBox:
-    region = bounding_box(array)
-    assert region is not None
-    return StructureBox(name, region, array[region].copy())
-
-
-def host(
-    spacing: tuple[float, float, float] = (0.9, 0.9, 1.5),
-    *,
-    gland_hu: float = GLAND_HU,
-    radius_mm: float = 9.0,
-    at: float = 0.3,
-    aside_mm: float = 0.0,
-    flip: tuple[int, int, int] = (1, 1, 1),
-    duct: NDArray[np.float64] | None = None,
-    tall_head: bool = False,
-) -> Host:
-    half = np.array([80.0, 45.0, 55.0])
-    shape = [int(2 * h / s) for h, s in zip(half, spacing, strict=True)]
-    affine = np.diag([*(s * f for s, f in zip(spacing, flip, strict=True)), 1.0])
-    affine[:3, 3] = -np.array(flip) * half
-    grid = Grid((shape[0], shape[1], shape[2]), affine)
-    world = grid.to_world(np.moveaxis(np.indices(shape), 0, -1)).reshape(-1, 3)
-    middle = CentreLine(way(), np.ones(400))
-    distance, nearest = nearest_on_line(middle, world)
-    gland = (distance <= radius_mm).reshape(shape)
-    along = middle.along_mm[nearest].reshape(shape)
-    if tall_head:
-        upright = np.linspace((45.0, 0.0, -30.0), (42.0, -6.0, 4.0), 100)
-        beside, _ = nearest_on_line(CentreLine(upright, np.ones(100)), world)
-        gland |= (beside <= 12.0).reshape(shape)
-    centre = way()[int(at * 399)] + [0.0, 0.0, -aside_mm]
-    tumor = (np.linalg.norm(world - centre, axis=-1) <= 9.0).reshape(shape)
-    tumor &= gland if aside_mm == 0.0 else True
-    noise = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal(shape), (0.8, 0.8, 0))
-    hu = np.where(gland, gland_hu, FAT_HU) + noise * (NOISE_HU / noise.std())
-    hu -= 40.0 * tumor
-    if duct is not None:
-        gap, _ = nearest_on_line(CentreLine(duct, np.ones(len(duct))), world)
-        hu[(gap <= 1.5).reshape(shape)] -= 70.0
-    boxes = {"pancreas": boxed(gland, "pancreas")}
-    for name, low, high in (("head", 0.0, 50.0), ("body", 50.0, 90.0), ("tail", 90.0, 1e3)):
-        part = gland & (along >= low) & (along < high)
-        boxes[f"pancreas_{name}"] = boxed(part, f"pancreas_{name}")
-    volume = Volume(hu.round().astype(np.int16), grid)
-    return Host(volume, boxes, boxed(tumor, "pancreatic_lesion"), along, gland, tumor)
+from .gland import FAT_HU, GLAND_HU, NOISE_HU, Host, boxed, host, way, whole
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +35,6 @@ def applied(volume: Volume, change: Change) -> NDArray[np.float32]:
     return volume.with_stored(stored).hu()
 
 
-def whole(box: StructureBox, grid: Grid) -> NDArray[np.bool_]:
-    return paste(box, (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2])))
-
-
 def obstruct(
     one: Host, calibre_mm: float = 7.0, atrophy: float = 0.0, seed: int = 3
 ) -> tuple[Change, NDArray[np.float32]]:
@@ -117,56 +42,6 @@ def obstruct(
     rng = np.random.default_rng(seed)
     change = dilate_duct(one.volume, one.boxes, one.lesion, closed, rng)
     return change, applied(one.volume, change)
-
-
-@pytest.mark.parametrize("spacing", [(0.9, 0.9, 1.5), (3.0, 3.0, 3.0), (0.8, 0.8, 5.0)])
-def test_a_duct_without_mask_is_the_middle_of_the_gland(
-    spacing: tuple[float, float, float],
-) -> None:
-    one = host(spacing)
-    course = find_duct(one.volume, one.boxes)
-    assert course is not None
-    assert "estimated" in course.notes[0]
-    away, nearest = nearest_on_line(CentreLine(way(), np.ones(400)), course.line.points_mm)
-    assert np.median(away) < 1.0 + 0.3 * max(spacing)
-    assert nearest[0] > 360  # it begins in the tail
-    assert nearest[-1] < 40  # and ends in the head
-
-
-def test_a_dark_tube_off_the_middle_draws_the_course() -> None:
-    aside = way()[20:-40] + np.array([0.0, 0.0, 4.0])
-    one = host(duct=aside)
-    course = find_duct(one.volume, one.boxes)
-    assert course is not None
-    to_duct, _ = nearest_on_line(CentreLine(aside, np.ones(len(aside))), course.line.points_mm)
-    to_middle, _ = nearest_on_line(CentreLine(way(), np.ones(400)), course.line.points_mm)
-    assert np.median(to_duct) < 1.2
-    assert np.median(to_middle) > 2.5
-
-
-def test_a_mask_of_the_duct_overrules_the_middle() -> None:
-    one = host()
-    aside = CentreLine(way()[15:-40] + np.array([0.0, 0.0, -4.5]), np.ones(345))
-    world = one.volume.grid.to_world(np.argwhere(one.gland))
-    gap, _ = nearest_on_line(aside, world)
-    mask = np.zeros(one.gland.shape, np.bool_)
-    mask[tuple(np.argwhere(one.gland)[gap <= 1.0].T)] = True
-    boxes = {**one.boxes, "pancreatic_duct": boxed(mask, "pancreatic_duct")}
-    course = find_duct(one.volume, boxes)
-    assert course is not None
-    assert course.notes == ()
-    away, nearest = nearest_on_line(aside, course.line.points_mm)
-    beside = (nearest > 5) & (nearest < 340)
-    assert np.count_nonzero(beside) > 180
-    assert np.percentile(away[beside], 90) < 1.2
-
-
-def test_the_course_goes_on_where_a_mask_has_a_gap() -> None:
-    one = host()
-    torn = one.gland & ~((one.along > 60.0) & (one.along < 70.0))
-    course = find_duct(one.volume, {"pancreas": boxed(torn, "pancreas")})
-    assert course is not None
-    assert course.line.along_mm[-1] > 110.0
 
 
 def test_the_duct_widens_upstream_to_its_calibre_and_nowhere_else(thin: Host) -> None:
@@ -327,6 +202,7 @@ def test_the_bile_duct_widens_towards_the_liver_and_spares_the_vein() -> None:
     grid = one.volume.grid
     wide, was = whole(change.masks["common_bile_duct"], grid), whole(duct, grid)
     assert (wide & was).sum() == was.sum()
+    assert "pancreas" not in change.masks  # whose mask includes the ducts in it
     assert not (wide & whole(vein, grid)).any()
     edited = np.zeros(wide.shape, np.bool_)
     edited[change.region] = change.edited
@@ -337,6 +213,20 @@ def test_the_bile_duct_widens_towards_the_liver_and_spares_the_vein() -> None:
     area = np.count_nonzero(wide & slab) * grid.voxel_volume_mm3 / 15.0
     # The vein beside it takes its part of the circle.
     assert 9.0 < 2.0 * (area / np.pi) ** 0.5 < 12.5
+
+
+def test_masks_that_leave_ducts_out_of_the_gland_go_on_doing_so() -> None:
+    one, duct, _, _ = bile_host()
+    grid = one.volume.grid
+    boxes = {
+        name: boxed(whole(box, grid) & ~whole(duct, grid), name) for name, box in one.boxes.items()
+    }
+    boxes["common_bile_duct"] = duct
+    closed = Obstructed(structure="common_bile_duct", calibre_mm=12.0, atrophy=0.0)
+    change = dilate_duct(one.volume, boxes, one.lesion, closed, np.random.default_rng(2))
+    for name in ("pancreas", "pancreas_head"):
+        left = whole(change.masks[name], grid)
+        assert not (left & whole(change.masks["common_bile_duct"], grid)).any()
 
 
 def test_without_its_mask_the_bile_duct_stays_in_the_head_and_is_called_estimated() -> None:

@@ -281,13 +281,7 @@ def _masks(
     assert joined is not None  # one box at least
     masks = {duct: StructureBox(duct, joined.region, joined.array)}
     gland = boxes.get("pancreas")
-    # Whether the gland's masks include their ducts is the data set's convention; keep to it.
-    apart = (
-        known is not None
-        and gland is not None
-        and np.count_nonzero(paste(gland, known.region) & known.array)
-        < 0.2 * np.count_nonzero(known.array)
-    )
+    apart = known is not None and gland is not None and _kept_apart(known, gland)
     gone = lost | widened if apart else lost
     for name in (*_GLAND, *_DUCTS):
         if name == duct or name not in boxes:
@@ -299,3 +293,12 @@ def _masks(
         if (here & box.array).any():
             masks[name] = StructureBox(name, box.region, box.array & ~here)
     return masks
+
+
+def _kept_apart(duct: StructureBox, gland: StructureBox) -> bool:
+    """Whether the masks of a data set leave its ducts out of the gland: a convention to keep to."""
+    a, b, c = (slice(max(s.start - 1, 0), s.stop + 1) for s in duct.region)
+    around = paste(gland, (a, b, c))
+    tube = paste(duct, (a, b, c))
+    beside = np.count_nonzero(tube & ndimage.binary_dilation(around, np.ones((3, 3, 3))))
+    return bool(np.count_nonzero(tube & around) < 0.5 * beside)
