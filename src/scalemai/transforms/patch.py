@@ -39,7 +39,7 @@ Outcome = Literal["painted", "left out", "no organ", "no room"]
 organ; or no place was free, wide enough, and far enough from the border."""
 
 _REACH_MM = 30.0  # round the organ: growth beyond it, pushed tissue, noise; author's choice
-_ATTEMPTS = 2  # places for one lesion, before the patch is left without it
+_ATTEMPTS = 4  # places for one lesion, before the patch is left without it
 _DRAWS = 16  # of a population, for an organ that the patch shows
 _NORMALISED_LIMIT = 20.0  # z-scores and 0..1 stay within it; the noise alone of a CT does not
 
