@@ -35,7 +35,9 @@ def test_the_diameter_is_the_one_asked_for(
 
 def test_labels_and_changes_are_one(make_host: MakeHost) -> None:
     volume, masks = make_host()
-    spec = LesionSpec(organ="liver", diameter_mm=(8, 30))
+    spec = LesionSpec(
+        organ="liver", diameter_mm=(8, 30), mass_effect=False, exophytic=False, duct=False
+    )
     made = synthesize_volume(volume, masks, [spec] * 4, case_id="a", seed=1)
     change = made.volume.stored.astype(int) - volume.stored
     labelled = made.labels > 0
@@ -178,7 +180,7 @@ def test_existing_lesions_are_left_alone(make_host: MakeHost) -> None:
     known = np.zeros(volume.grid.shape, bool, order="F")
     known[20:70, 20:90, 20:90] = masks["liver"].array[20:70, 20:90, 20:90]
     masks["liver_lesion"] = Mask(known, volume.grid, "liver_lesion")
-    specs = [LesionSpec(organ="liver", diameter_mm=(10, 30))] * 4
+    specs = [LesionSpec(organ="liver", diameter_mm=(10, 30), mass_effect=False)] * 4
     made = synthesize_volume(volume, masks, specs, case_id="a", seed=2)
     assert not made.labels[known].any()
     assert np.array_equal(made.volume.stored[known], volume.stored[known])

@@ -36,6 +36,7 @@ def change_hu(
     recipe: Recipe,
     around: Neighbourhood,
     quantum_hu: float = 1.0,
+    known: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The change in HU and the mask of one lesion on the box of its rendering.
 
@@ -45,6 +46,8 @@ def change_hu(
         A lesion on the voxels of its neighbourhood.
     quantum_hu
         Step of the stored numbers in HU: no labelled voxel changes by less.
+    known
+        Boolean array of the box: the label, where it is known already; found if None.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def change_hu(
     """
     box = rendering.box
     start = np.array([s.start for s in box], np.int64)
-    mask = label(rendering, around)
+    mask = label(rendering, around) if known is None else known & around.domain[box]
     mask &= around.barrier[box] != BARRIER_STOP
     aim = aim_hu(field, rendering, recipe, around.parenchyma.mean_hu)
     grain = around.grain

@@ -292,7 +292,7 @@ def _moved_masks(case: Case, host: Host, result: Synthesis) -> Iterator[Mask]:
 def _asked_for(
     facts: Organ, specs: Sequence[LesionSpec], structures: Sequence[str]
 ) -> tuple[str, ...]:
-    """Which of an organ's structures may be grown in: of many bones, those of the site asked for."""
+    """Which structures of an organ may be grown in: of many bones, those of the site."""
     sites = {spec.site for spec in specs if spec.organ == facts.name}
     if None in sites or len(facts.structures) <= _FEW_STRUCTURES:
         return tuple(structures)

@@ -22,6 +22,7 @@ from scalemai.synthesis.field import (
 )
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.recipe import Recipe
+from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Volume
 
 __all__ = [
@@ -179,7 +180,12 @@ def paint_lesion(volume: Volume, around: Neighbourhood, recipe: Recipe) -> Lesio
 
 
 def paint_stage(
-    volume: Volume, around: Neighbourhood, recipe: Recipe, field: GrowthField, edge: float
+    volume: Volume,
+    around: Neighbourhood,
+    recipe: Recipe,
+    field: GrowthField,
+    edge: float,
+    known: StructureBox | None = None,
 ) -> Lesion | None:
     """Paint a lesion as it was when its front stood at an arrival time.
 
@@ -192,6 +198,9 @@ def paint_stage(
     edge
         Arrival time of the border: ``lesion.edge`` of the painted lesion gives that lesion again,
         an earlier one an earlier stage.
+    known
+        Its mask, where it is known already: of tissue that was pushed aside not another one may
+        come out.
 
     Returns
     -------
@@ -199,7 +208,18 @@ def paint_stage(
         None if it fills not even one voxel.
     """
     rendering = render(field, recipe, around, edge)
-    return None if rendering is None else _paint(volume, around, recipe, field, rendering)
+    if rendering is None:
+        return None
+    if known is None:
+        return _paint(volume, around, recipe, field, rendering)
+    a, b, c = (
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(around.region, rendering.box, strict=True)
+    )
+    mask = known.within((a, b, c))
+    domain = around.domain.copy()
+    domain[rendering.box] |= mask
+    return _paint(volume, replace(around, domain=domain), recipe, field, rendering, mask)
 
 
 def _paint(
@@ -208,9 +228,10 @@ def _paint(
     recipe: Recipe,
     field: GrowthField,
     rendering: Rendering,
+    known: NDArray[np.bool_] | None = None,
 ) -> Lesion | None:
     tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
-    change, mask = change_hu(field, rendering, recipe, around, abs(volume.slope))
+    change, mask = change_hu(field, rendering, recipe, around, abs(volume.slope), known)
     if not mask.any():
         return None
     box = rendering.box

@@ -152,10 +152,13 @@ class Patient:
         notes: list[str] = []
         moved = self._push(lesion)
         if moved is not None:
+            # Where it replaced the organ it lies in the organ, wherever the surface went.
+            own = before[recipe.structure].within(lesion.region) & lesion.mask
+            self._include(recipe.structure, StructureBox(recipe.structure, lesion.region, own))
             again = (repaint or _same(lesion))(self.volume, self._around(lesion))
             lesion = lesion if again is None else again
         self.volume.stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
-        self._grow_organ(lesion)
+        self._include(recipe.structure, _box_of(lesion))
         rng = np.random.Generator(np.random.Philox(recipe.noise_seed + 3))
         for one in recipe.obstructed:
             box = _box_of(lesion)
@@ -228,13 +231,13 @@ class Patient:
             noise_seed=recipe.noise_seed,
         )
 
-    def _grow_organ(self, lesion: Lesion) -> None:
-        """An organ includes what has grown out of it."""
-        name = lesion.recipe.structure
-        joined = join_boxes([self.boxes[name], _box_of(lesion)])
+    def _include(self, name: str, part: StructureBox) -> None:
+        """An organ includes what has grown in it, and out of it."""
+        joined = join_boxes([self.boxes[name], part])
         assert joined is not None  # two boxes join to one
         if np.count_nonzero(joined.array) > np.count_nonzero(self.boxes[name].array):
-            self.boxes[name] = StructureBox(name, joined.region, joined.array)
+            self.boxes[name] = joined
+            self._tissues.clear()
 
     def _contacts(self, lesion: Lesion) -> tuple[VesselContact, ...]:
         """Contact with the vessels at the organ; where none has a mask, with those that show."""
@@ -302,7 +305,9 @@ def _may_leave(facts: Organ) -> bool:
 
 def _same(lesion: Lesion) -> Repaint:
     def repaint(volume: Volume, around: Neighbourhood) -> Lesion | None:
-        return paint_stage(volume, around, lesion.recipe, lesion.field, lesion.edge)
+        return paint_stage(
+            volume, around, lesion.recipe, lesion.field, lesion.edge, _box_of(lesion)
+        )
 
     return repaint
 

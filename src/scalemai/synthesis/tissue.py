@@ -37,6 +37,14 @@ class StructureBox:
     region: Region
     array: NDArray[np.bool_]
 
+    def within(self, region: Region) -> NDArray[np.bool_]:
+        """The mask on another box of the volume."""
+        out = np.zeros([s.stop - s.start for s in region], np.bool_)
+        here, there = _overlap(region, self.region)
+        if here is not None and there is not None:
+            out[here] = self.array[there]
+        return out
+
 
 def crop_mask(mask: Mask) -> StructureBox | None:
     """Cut a mask to its box, one pass over it; None if it is empty."""
@@ -114,11 +122,7 @@ class Tissue:
 
     def paste(self, box: StructureBox) -> NDArray[np.bool_]:
         """A structure as a boolean array of this tissue's box."""
-        inside = np.zeros(self.grid.shape, np.bool_)
-        here, there = _overlap(self.region, box.region)
-        if here is not None and there is not None:
-            inside[here] = box.array[there]
-        return inside
+        return box.within(self.region)
 
     def block(self, box: StructureBox, code: int) -> None:
         """Add what overlaps of a box to the barriers, without weakening any."""
