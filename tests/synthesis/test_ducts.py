@@ -53,6 +53,9 @@ def test_the_duct_widens_upstream_to_its_calibre_and_nowhere_else(thin: Host) ->
     part = duct & (thin.along > at + 8.0) & (thin.along < at + 48.0)
     area = np.count_nonzero(part) * thin.volume.grid.voxel_volume_mm3 / 40.0
     assert 2.0 * (area / np.pi) ** 0.5 == pytest.approx(7.0 * 0.92, abs=0.9)
+    # It tapers where the tumor cuts it off.
+    first = duct & (thin.along > at) & (thin.along < at + 2.0)
+    assert np.count_nonzero(first) * thin.volume.grid.voxel_volume_mm3 / 2.0 < 0.65 * area
     _, count = ndimage.label(duct, np.ones((3, 3, 3)))
     assert count == 1
     everywhere = np.zeros(thin.gland.shape, np.bool_)
