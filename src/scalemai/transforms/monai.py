@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalemai.errors import ConfigError, GeometryError, MissingExtraError
 from scalemai.geometry import Grid
 from scalemai.transforms.grids import affine_of_axes
-from scalemai.transforms.patch import PatchEdit, PatchSynthesizer
+from scalemai.transforms.patch import PatchSynthesizer
 
 try:
     from monai.data import MetaTensor
@@ -124,19 +124,15 @@ class SynthesizeTumord(RandomizableTransform, MapTransform):  # type: ignore[mis
             return sample
         image_key, label_key = self.keys
         image, labels = sample[image_key], sample[label_key]
+        values = channel_of(image, self.channel, str(image_key))
+        numbers = label_channel_of(labels, str(label_key))
         affine = self._affine(image, labels)
         if self.id_key is None:
             self.randomize()
             seed, key = self._seed, ""
         else:
             seed, key = self.seed, self._key(sample, image)
-        edit: PatchEdit = self.synthesizer.edit(
-            channel_of(image, self.channel, str(image_key)),
-            label_channel_of(labels, str(label_key)),
-            affine,
-            seed=seed,
-            key=key,
-        )
+        edit = self.synthesizer.edit(values, numbers, affine, seed=seed, key=key)
         sample[image_key] = edited(image, self.channel, edit, edit.image)
         sample[label_key] = edited(labels, 0, edit, edit.labels)
         if self.record_key is not None:
