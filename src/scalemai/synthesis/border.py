@@ -51,7 +51,7 @@ class LesionBorder:
         step = ndtr(np.asarray(distance_mm, np.float64) / self.width_mm)
         at, share = self.profile
         if at:
-            step = np.maximum(step, np.interp(distance_mm, at, share))
+            step = np.maximum(step, np.interp(distance_mm, at, share, left=0.0))
         return np.asarray(step)
 
 
@@ -113,11 +113,12 @@ def measure_border(
     low, high = (
         float(np.interp(q, share, at)) for q in (0.16, 0.84)
     )  # +- one sd of a blurred step
-    gone = max(_NOT_SEEN_HU, error) / abs(contrast)
-    reach = -float(np.interp(min(gone, 0.5), share, at))
+    gone = min(max(_NOT_SEEN_HU, error) / abs(contrast), 0.5)
+    reach = -float(np.interp(gone, share, at))
+    seen = share > gone
     return LesionBorder(
         width_mm=float(np.clip(0.5 * (high - low), 0.5 * pixel, _WIDEST_MM)),
         reach_mm=float(np.clip(reach + 0.5 * pixel, 1.2 * pixel, _WIDEST_MM)),
         contrast_hu=contrast,
-        profile=(tuple(map(float, at)), tuple(map(float, share))),
+        profile=((-reach, *map(float, at[seen])), (0.0, *map(float, share[seen]))),
     )

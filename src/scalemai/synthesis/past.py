@@ -120,18 +120,46 @@ def trace_past(inside: NDArray[np.bool_], grid: Grid) -> LesionPast:
         np.array(grid.spacing_mm, np.float64),
         int(np.ravel_multi_index(tuple(seed + 1), padded.shape)),
     ).reshape(padded.shape)[1:-1, 1:-1, 1:-1]
-    time = time.copy()
-    # What hangs on by an edge or a corner of a voxel comes last, the nearest first.
-    missed = inside & ~np.isfinite(time)
-    if missed.any():
-        reached = inside & np.isfinite(time)
-        time[missed] = time[reached].max() + 1e-3 - signed_distance_mm(reached, grid)[missed]
     order = np.argsort(time[inside], kind="stable")
     ranks = np.empty(order.size, np.int32)
     ranks[order] = np.arange(order.size, dtype=np.int32)
     rank = np.full(inside.shape, -1, np.int32)
     rank[inside] = ranks
     return LesionPast(rank, time, depth, speed, grid.spacing_mm)
+
+
+@compiled
+def _reach_across(
+    inside: NDArray[np.bool_],
+    speed: NDArray[np.float64],
+    steps: NDArray[np.int64],
+    spacing: NDArray[np.float64],
+    time: NDArray[np.float32],
+    done: NDArray[np.bool_],
+    heap: NDArray[np.int32],
+    place: NDArray[np.int32],
+) -> int:
+    """Put voxels on the empty heap that touch reached ones by edge or corner; their number."""
+    size = 0
+    for cell in range(inside.size):
+        if not inside[cell] or done[cell]:
+            continue
+        best = np.inf
+        for i in range(-1, 2):
+            for j in range(-1, 2):
+                for k in range(-1, 2):
+                    near = cell + i * steps[0] + j * steps[1] + k * steps[2]
+                    if done[near]:
+                        square = (i * spacing[0]) ** 2 + (j * spacing[1]) ** 2
+                        square += (k * spacing[2]) ** 2
+                        best = min(best, time[near] + np.sqrt(square) / speed[cell])
+        if best < np.inf:
+            time[cell] = best
+            place[cell] = size
+            heap[size] = cell
+            size += 1
+            sift(heap, place, time, place[cell], size)
+    return size
 
 
 @compiled
@@ -155,7 +183,12 @@ def _march(
     place[seed] = 0
     time[seed] = 0.0
     size = 1
-    while size > 0:
+    while True:
+        if size == 0:
+            # What hangs on by an edge or a corner of a voxel is reached across it.
+            size = _reach_across(inside, speed, steps, spacing, time, done, heap, place)
+            if size == 0:
+                break
         cell = heap[0]
         size -= 1
         if size > 0:
