@@ -15,13 +15,21 @@ from scalemai.synthesis.contrast import visible_elements
 from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.field import label, render
 from scalemai.synthesis.field_volume import VolumeCurve, volume_curve
-from scalemai.synthesis.lesion import Lesion, paint_stage
+from scalemai.synthesis.lesion import Lesion, paint_stage, with_mask
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.patient import Patient
 from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Volume
 
-__all__ = ["Scene", "Stage", "edge_of_size", "lesion_at", "neighbourhood_of", "scene_of"]
+__all__ = [
+    "Scene",
+    "Stage",
+    "edge_of_size",
+    "held_within",
+    "lesion_at",
+    "neighbourhood_of",
+    "scene_of",
+]
 
 _BISECTIONS = 16
 
@@ -135,6 +143,14 @@ def lesion_at(
     mask = np.zeros(lesion.mask.shape, np.bool_)
     mask.ravel()[places[order[:count]]] = True
     return _measured(replace(lesion, mask=mask), volume) if mask.any() else None
+
+
+def held_within(lesion: Lesion, later: Lesion, volume: Volume) -> Lesion | None:
+    """A lesion as it lies in a volume, its mask cut to a later one; None if nothing is left."""
+    mask = lesion.mask & _seen_from(lesion.region, later)
+    if not mask.any():
+        return None
+    return lesion if (mask == lesion.mask).all() else with_mask(lesion, lesion.region, mask, volume)
 
 
 def edge_of_size(scene: Scene, size_mm: float) -> float:

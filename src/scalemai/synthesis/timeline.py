@@ -7,7 +7,7 @@ last scan is the lesion as it is synthesized without a schedule, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -30,6 +30,7 @@ from scalemai.synthesis.stage import (
     Scene,
     Stage,
     edge_of_size,
+    held_within,
     lesion_at,
     neighbourhood_of,
     scene_of,
@@ -281,25 +282,52 @@ def frame_at(series: Series, number: int, later: Frame) -> Frame:
     later
         The next scan: its masks hold those of this one.
     """
-    host, day = series.host, series.days[number]
-    patient = Patient(host.with_stored(host.stored.copy(order="K")), dict(series.boxes))
-    stages = []
-    for place, (scene, law) in enumerate(zip(series.scenes, series.laws, strict=True)):
-        edge = series.edge(number, place)
-        within = later.stages[place].lesion
-        lesion = None
-        if within is not None:
-            paint = partial(_paint, scene=scene, edge=edge, within=within)
-            around = neighbourhood_of(patient, scene.final.recipe)
-            grown = paint(patient.volume, around)
-            lesion = None if grown is None else patient.put(grown, paint)
-        name, target = scene.final.recipe.lesion, law.volume_mm3(day)
-        stages.append(Stage(name, edge, target, scene.curve.volume_mm3(edge), lesion))
-    region, stored = _difference(host, patient.volume)
+    seen = {place for place, stage in enumerate(later.stages) if stage.lesion is not None}
+    while True:
+        patient, lesions = _patient_at(series, number, later, seen)
+        if lesions.keys() == seen:
+            break
+        seen = set(lesions)  # without those of which nothing is left, as if they were not there
+    day = series.days[number]
+    stages = tuple(
+        Stage(
+            scene.final.recipe.lesion,
+            series.edge(number, place),
+            law.volume_mm3(day),
+            scene.curve.volume_mm3(series.edge(number, place)),
+            lesions.get(place),
+        )
+        for place, (scene, law) in enumerate(zip(series.scenes, series.laws, strict=True))
+    )
+    region, stored = _difference(series.host, patient.volume)
     return Frame(
-        day, series.names[number], tuple(stages), tuple(patient.effects), patient.boxes, host,
+        day, series.names[number], stages, tuple(patient.effects), patient.boxes, series.host,
         region, stored,
     )  # fmt: skip
+
+
+def _patient_at(
+    series: Series, number: int, later: Frame, seen: Collection[int]
+) -> tuple[Patient, dict[int, Lesion]]:
+    """The patient on one day with the lesions at some places, and those that have a voxel."""
+    host = series.host
+    patient = Patient(host.with_stored(host.stored.copy(order="K")), dict(series.boxes))
+    put = []
+    for place in sorted(seen):
+        scene, within = series.scenes[place], later.stages[place].lesion
+        assert within is not None  # only what is seen later may be seen now
+        paint = partial(_paint, scene=scene, edge=series.edge(number, place), within=within)
+        grown = paint(patient.volume, neighbourhood_of(patient, scene.final.recipe))
+        if grown is not None:
+            patient.put(grown, paint)
+            put.append((place, within))
+    lesions: dict[int, Lesion] = {}
+    # As they are in the end: one lesion may have moved another, or filled the lumen of a vessel.
+    for (place, within), lesion in zip(put, patient.lesions, strict=True):
+        held = held_within(lesion, within, patient.volume)
+        if held is not None:
+            lesions[place] = held
+    return patient, lesions
 
 
 def _paint(
