@@ -1,0 +1,161 @@
+"""What a classifier is shown of a patch: never the tumor itself, only what editing may leave.
+
+Three views. ``surround`` sees the shell of organ round the edit and the step across its border.
+``inside`` sees the finest scales within the label, relative to the noise around. ``whole`` adds the
+slow parts, for comparisons in which both classes hold a lesion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scalemai.synthesis.audit.noise import (
+    FEWEST_VOXELS,
+    noise_of,
+    rise_distance_mm,
+    rounding_of,
+)
+from scalemai.synthesis.audit.patches import Patch
+
+__all__ = ["VIEWS", "View", "features_of", "rise_of", "table_of"]
+
+View = Literal["surround", "inside", "whole"]
+
+VIEWS: tuple[View, ...] = ("surround", "inside", "whole")
+
+_NOISE = (
+    "residual", "lag1", "lag3", "diagonal", "anisotropy", "slices",
+    "band1", "band2", "band3", "band4", "gradient", "tails",
+)  # fmt: skip
+_SLOW_VOXELS = 1.5
+
+
+def features_of(patch: Patch, view: View) -> Mapping[str, float]:
+    """Named numbers of one patch; NaN where a region is too small to be judged.
+
+    Noise is told relative to the undisturbed organ of the same patch, so that scans of different
+    dose and kernel can be pooled; the spread of the stored levels is told as it is, since an edit
+    of a whole organ leaves nothing undisturbed to compare with.
+    """
+    if view == "surround":
+        return _surround(patch)
+    if view == "inside":
+        return _inside(patch)
+    return {**_surround(patch), **_inside(patch), **_slow(patch)}
+
+
+def table_of(patches: Sequence[Patch], view: View) -> tuple[NDArray[np.float64], list[str]]:
+    """Features of many patches, array (patches, features), and the names of its columns."""
+    rows = [features_of(patch, view) for patch in patches]
+    names = list(rows[0]) if rows else []
+    return np.array([[row[name] for name in names] for row in rows], np.float64), names
+
+
+def _surround(patch: Patch) -> dict[str, float]:
+    shell = patch.shell
+    found = _relative("shell", patch, shell, patch.afar)
+    found |= {f"shell_{name}": value for name, value in _rounding(patch, shell).items()}
+    return found | _seam(patch)
+
+
+def _inside(patch: Patch) -> dict[str, float]:
+    found = _relative("inside", patch, patch.lesion, patch.tissue & ~patch.zone)
+    found |= {f"inside_{name}": value for name, value in _rounding(patch, patch.lesion).items()}
+    return found
+
+
+def _slow(patch: Patch) -> dict[str, float]:
+    """Contrast, shading and sharpness of border: what a lesion looks like, not how it was made."""
+    lesion, around = patch.hu[patch.lesion], patch.hu[patch.tissue & ~patch.zone]
+    noise = max(float(around.std()), 1.0) if around.size >= FEWEST_VOXELS else float("nan")
+    step = float(lesion.mean() - around.mean()) if around.size else float("nan")
+    first, second = patch.grid.in_plane_axes
+    sigma = [0.0, 0.0, 0.0]
+    sigma[first] = sigma[second] = _SLOW_VOXELS
+    weight = ndimage.gaussian_filter(patch.lesion.astype(np.float32), sigma)
+    mean = ndimage.gaussian_filter(np.where(patch.lesion, patch.hu, 0.0), sigma)
+    slow = (mean / np.maximum(weight, 1e-6))[patch.lesion]
+    spread = max(float(lesion.std()), 1e-3)
+    rise = rise_of(patch)
+    return {
+        "contrast": step / noise,
+        "shading": float(np.log(max(float(slow.std()), 1e-3))) - float(np.log(noise)),
+        "spread": float(np.log(spread)) - float(np.log(noise)),
+        "skew": float(np.mean(((lesion - lesion.mean()) / spread) ** 3)),
+        "rise_mm": float("nan") if rise is None else rise,
+    }
+
+
+def rise_of(patch: Patch) -> float | None:
+    """Distance in mm over which a lesion's border rises from 10 to 90 % of its step.
+
+    The border is followed to the lesion's middle, 8 mm at most.
+    """
+    reach = min(8.0, max(-0.9 * float(patch.signed_mm.min()), 2.0))
+    return rise_distance_mm(patch.hu, patch.signed_mm, patch.lesion | patch.tissue, reach)
+
+
+def _relative(
+    prefix: str, patch: Patch, where: NDArray[np.bool_], reference: NDArray[np.bool_]
+) -> dict[str, float]:
+    here = noise_of(patch.hu, where, patch.grid)
+    there = noise_of(patch.hu, reference, patch.grid)
+    if here is None or there is None:
+        return dict.fromkeys((f"{prefix}_{name}" for name in _NOISE), float("nan"))
+    return {f"{prefix}_{name}": here[name] - there[name] for name in _NOISE}
+
+
+def _rounding(patch: Patch, where: NDArray[np.bool_]) -> Mapping[str, float]:
+    return rounding_of(patch.hu, where, patch.quantum_hu)
+
+
+def _seam(patch: Patch) -> dict[str, float]:
+    """The step across the outer border of the edit, less that across surfaces further out.
+
+    Where a patch was pasted, neighbours on either side of its border differ more than neighbours
+    that lie a voxel or two further out; where an edit was blended twice, they differ less.
+    """
+    first, second = patch.grid.in_plane_axes
+    middle = np.indices((3, 3, 3))[patch.grid.axial_axis] == 1
+    cross = ndimage.generate_binary_structure(3, 1) & middle
+    levels = []
+    inner = patch.zone
+    for _ in range(4):
+        outer = ndimage.binary_dilation(inner, cross)
+        levels.append(_step_across(patch, inner, (first, second)))
+        inner = outer
+    border, controls = levels[0], [one for one in levels[1:] if one is not None]
+    if border is None or not controls:
+        return {"seam_square": float("nan"), "seam_mean": float("nan")}
+    square = float(np.mean([one[0] for one in controls]))
+    noise = max(square, 1e-6) ** 0.5
+    return {
+        "seam_square": float(np.log(max(border[0], 1e-6) / max(square, 1e-6))),
+        "seam_mean": (border[1] - float(np.mean([one[1] for one in controls]))) / noise,
+    }
+
+
+def _step_across(
+    patch: Patch, inner: NDArray[np.bool_], axes: tuple[int, int]
+) -> tuple[float, float] | None:
+    """Mean square and mean of outer minus inner neighbour across a surface, in HU."""
+    organ = patch.tissue | patch.zone
+    steps: list[NDArray[np.float32]] = []
+    for axis in axes:
+        ahead: list[slice] = [slice(None)] * 3
+        behind: list[slice] = [slice(None)] * 3
+        ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+        a, b = tuple(ahead), tuple(behind)
+        both = organ[a] & organ[b]
+        difference = patch.hu[a] - patch.hu[b]
+        steps.append(difference[both & ~inner[a] & inner[b]])
+        steps.append(-difference[both & inner[a] & ~inner[b]])
+    joined = np.concatenate(steps).astype(np.float64)
+    if joined.size < FEWEST_VOXELS:
+        return None
+    return float(np.mean(joined**2)), float(joined.mean())
