@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
-from scalemai.synthesis.automaton import BARRIER_STOP
+from scalemai.synthesis.automaton import BARRIER_STOP, BARRIER_WALL
 from scalemai.synthesis.field import GrowthField, Rendering, label
 from scalemai.synthesis.interior import aim_hu
 from scalemai.synthesis.neighbourhood import Neighbourhood
@@ -26,6 +26,7 @@ __all__ = ["VISIBILITY_HU", "change_hu"]
 VISIBILITY_HU = 2.0
 """Every labelled voxel differs from the input by at least this: no label without a change."""
 
+_GAS_HU, _CONTENT_HU = -300.0, 100.0  # next to a wall: gas; above the wall: positive contrast
 _BLENDS = get_args(Blend)
 _LEVELLING = 0.9  # share of the excess that is removed; a trace of what was there remains
 
@@ -88,24 +89,26 @@ def _spill(
     organ: NDArray[np.bool_],
     density: NDArray[np.float32],
     mask: NDArray[np.bool_],
+    aims: NDArray[np.float32],
     start: NDArray[np.int64],
     reach: NDArray[np.int64],
     x: int,
     y: int,
     z: int,
-    mean: float,
-    contrast: float,
+    usual: float,
 ) -> float:
     """Change in HU of a voxel beside the organ's mask that is partly organ all the same.
 
     Masks are often drawn a little too small. The voxel's share of organ is read off its HU,
-    between the parenchyma and what lies two voxels further out, away from the organ: fat, or the
+    between the organ and what lies two voxels further out, away from the organ: fat, or the
     neighbour that the organ touches. Without this, a rim of unchanged parenchyma would surround
-    every lesion at the surface. ``reach`` is 0 along axes that are too coarse to look along.
+    every lesion at the surface, and one of air a nodule at the pleura. ``usual`` is the organ's
+    attenuation, NaN if that of the voxels next to this one counts; ``reach`` is 0 along axes that
+    are too coarse to look along.
     """
     ni, nj, nk = density.shape
     mi, mj, mk = organ.shape
-    lesion, neighbours, labelled = 0.0, 0, 0
+    lesion, aim, own, neighbours, labelled = 0.0, 0.0, 0.0, 0, 0
     di, dj, dk = 0, 0, 0
     ra, rb, rc = min(reach[0], 1), min(reach[1], 1), min(reach[2], 1)
     for a in range(-ra, ra + 1):
@@ -117,11 +120,14 @@ def _spill(
                 if not organ[u, v, w]:
                     continue
                 neighbours += 1
+                own += hu[u, v, w]
                 di, dj, dk = di + a, dj + b, dk + c
                 i, j, k = u - start[0], v - start[1], w - start[2]
                 if 0 <= i < ni and 0 <= j < nj and 0 <= k < nk:
                     lesion += density[i, j, k]
-                    labelled += mask[i, j, k]
+                    if mask[i, j, k]:
+                        labelled += 1
+                        aim += aims[i, j, k]
     length = np.sqrt(di * di + dj * dj + dk * dk)
     if labelled == 0 or length == 0.0:
         return 0.0
@@ -130,13 +136,14 @@ def _spill(
     w = z - int(np.rint(2.0 * dk / length))
     if u < 0 or v < 0 or w < 0 or u >= mi or v >= mj or w >= mk or organ[u, v, w]:
         return 0.0
+    inside = own / neighbours if np.isnan(usual) else usual
     out = hu[u, v, w]
-    if abs(mean - out) < 30.0:  # another organ of the same attenuation: nothing tells them apart
+    if abs(inside - out) < 30.0:  # another organ of the same attenuation: nothing tells them apart
         return 0.0
-    share = min((hu[x, y, z] - out) / (mean - out), 1.0)
+    share = min((hu[x, y, z] - out) / (inside - out), 1.0)
     if share < 0.25:  # within the noise of what lies outside
         return 0.0
-    return float(share * contrast * lesion / neighbours)
+    return float(share * (aim / labelled - inside) * lesion / neighbours)
 
 
 @compiled
@@ -167,9 +174,19 @@ def _paint(
                 if barrier[x, y, z] == 2:
                     continue
                 if not domain[x, y, z]:
-                    if blend == 0:
+                    if not organ[x, y, z]:
                         change[i, j, k] = _spill(
-                            hu, organ, density, mask, start, reach, x, y, z, mean, contrast
+                            hu,
+                            organ,
+                            density,
+                            mask,
+                            aims,
+                            start,
+                            reach,
+                            x,
+                            y,
+                            z,
+                            mean if blend == 0 else np.nan,
                         )
                     continue
                 if share <= 0.0 and not mask[i, j, k]:
@@ -179,17 +196,25 @@ def _paint(
                 count = 0
                 beside = 0
                 beside_inside = 0
+                lowest, highest = np.inf, -np.inf
                 for a in range(max(x - reach[0], 0), min(x + reach[0] + 1, mi)):
                     for b in range(max(y - reach[1], 0), min(y + reach[1] + 1, mj)):
                         for c in range(max(z - reach[2], 0), min(z + reach[2] + 1, mk)):
                             adjacent = abs(a - x) <= 1 and abs(b - y) <= 1 and abs(c - z) <= 1
                             beside += adjacent
+                            if adjacent:
+                                lowest = min(lowest, hu[a, b, c])
+                                highest = max(highest, hu[a, b, c])
                             if organ[a, b, c] or (blend != 0 and adjacent):
                                 total += hu[a, b, c]
                                 count += 1
                                 beside_inside += adjacent
                 was = hu[x, y, z]
-                if blend == 1 or not organ[x, y, z]:
+                content = lowest < _GAS_HU or highest > mean + _CONTENT_HU
+                if barrier[x, y, z] == BARRIER_WALL and content:
+                    # Partly gas or contrast: the tumor takes the wall's part and no more.
+                    edit = share * (aim - mean)
+                elif blend == 1 or not organ[x, y, z]:
                     # Another tissue gives way. The noise that goes with it is made up for, so
                     # that the sum of the old and the new has the variance of the scan.
                     edit = share * (aim - was)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,8 @@ class Patient:
             # Where it replaced the organ it lies in the organ, wherever the surface went.
             own = before[recipe.structure].within(lesion.region) & lesion.mask
             self._include(recipe.structure, StructureBox(recipe.structure, lesion.region, own))
-            again = (repaint or _same(lesion))(self.volume, self._around(lesion))
+            around = _without_thin_rim(self._around(lesion), lesion)
+            again = (repaint or _same(lesion))(self.volume, around)
             lesion = lesion if again is None else again
         self.volume.stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
         self._include(recipe.structure, _box_of(lesion))
@@ -164,13 +165,17 @@ class Patient:
             box = _box_of(lesion)
             notes += self._apply(dilate_duct(self.volume, self.boxes, box, one, rng))
         contacts = self._contacts(lesion) if recipe.narrowing > 0.0 else ()
+        narrowed: set[str] = set()
         for contact in contacts:
             if contact.relation != "encasement" or contact.structure not in self.boxes:
+                continue
+            if contact.structure in narrowed:  # a part of a vessel that was narrowed as a whole
                 continue
             change = narrow_vessel(
                 self.volume, self.boxes, _box_of(lesion), contact, recipe.narrowing
             )
             notes += self._apply(change)
+            narrowed |= set(change.masks)
             if recipe.lesion in change.masks:  # the ring that the lumen left is tumor
                 box = change.masks[recipe.lesion]
                 lesion = with_mask(lesion, box.region, box.array, self.volume)
@@ -246,7 +251,8 @@ class Patient:
         vessels = {name: self.boxes[name] for name in at_organ if name in self.boxes}
         if at_organ and not vessels:
             around = self._around(lesion)
-            seen = find_vessels(around.hu, around.organ, around.grid, around.parenchyma)
+            taken = around.barrier == BARRIER_STOP
+            seen = find_vessels(around.hu, around.organ, around.grid, around.parenchyma, taken)
             found = crop_mask(Mask(seen, around.grid, ESTIMATED_VESSEL))
             if found is None:
                 return ()
@@ -290,6 +296,21 @@ def structures_at_hand(facts: Organ, has: Callable[[str], bool]) -> tuple[str, .
     """Which masks stand for an organ: all its sides, else the whole, else the sides there are."""
     sides = tuple(name for name in facts.structures if has(name))
     return (facts.name,) if sides != facts.structures and has(facts.name) else sides
+
+
+def _without_thin_rim(around: Neighbourhood, lesion: Lesion) -> Neighbourhood:
+    """A layer of organ of one voxel between a lesion and the outside is not organ to painting.
+
+    Where a lesion reaches the surface nothing of the organ lies over it; the voxels that were
+    partly organ are tinted as those beside a mask are.
+    """
+    mask = _box_of(lesion).within(around.region)
+    beside = _dilated(mask) & around.organ & ~mask
+    thin = beside & _dilated(~around.organ)
+    if not thin.any():
+        return around
+    organ_, domain = around.organ & ~thin, around.domain & ~thin
+    return replace(around, organ=organ_, domain=domain)
 
 
 def _is_bone(name: str) -> bool:

@@ -273,7 +273,17 @@ def _places(
     rng = random_stream(seed, case_id, number, "vessel")
     middle = 0.5 * sum(spec.diameter_mm)
     tissue = patient.tissue(facts, structure)
-    places = contact_places(patient.boxes[name], tissue, patient.volume.grid, middle, angles, rng)
+    site = None if spec.site is None else patient.sites_of(facts).get(spec.site)
+    leaves = True if spec.exophytic is None else spec.exophytic
+    places = contact_places(
+        patient.boxes[name],
+        tissue if site is None else site,
+        patient.volume.grid,
+        middle,
+        angles,
+        rng,
+        beyond=leaves,
+    )
     places = [place for place in places if tissue.holds(place)]
     if not places:
         raise PlacementError(
@@ -281,7 +291,6 @@ def _places(
             where=case_id,
             fix="ask for a vessel at the organ",
         )
-    leaves = True if spec.exophytic is None else spec.exophytic
     return [replace(spec, vessel=None, at_mm=place, exophytic=leaves) for place in places]
 
 

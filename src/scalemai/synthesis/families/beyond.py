@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,7 +15,9 @@ from scalemai.synthesis.neighbourhood import Neighbourhood
 __all__ = ["axial_mean", "open_beyond"]
 
 
-def open_beyond(around: Neighbourhood, low_hu: float, high_hu: float) -> Neighbourhood:
+def open_beyond(
+    around: Neighbourhood, low_hu: float, high_hu: float, reach_mm: float
+) -> Neighbourhood:
     """Let growth leave the organ where the tissue, averaged in the axial image, is in a range.
 
     Voxels that touch the organ may be denser: they are partly organ, as masks are often drawn
@@ -25,6 +28,8 @@ def open_beyond(around: Neighbourhood, low_hu: float, high_hu: float) -> Neighbo
     beside = ndimage.binary_dilation(around.organ, _cross(around))
     fits = (mean >= low_hu) & ((mean <= high_hu) | (beside & (mean <= around.parenchyma.mean_hu)))
     open_ = fits & ~around.organ & ~around.domain & (around.barrier == 0)
+    away = edt.edt(~around.organ, anisotropy=around.grid.spacing_mm)
+    open_ &= away <= reach_mm
     barrier = around.barrier.copy()
     barrier[open_] = BARRIER_OUTSIDE
     return replace(around, domain=around.domain | open_, barrier=barrier)

@@ -21,6 +21,7 @@ __all__ = ["blend_of", "is_absolute", "surroundings"]
 _ANY = 1e6
 _LUNG_VESSEL_HU = 150.0  # above the lung around it: a vessel of 2 mm at 1 mm spacing; author's
 _CORTEX_HU = 180.0  # above the spongiosa around it; author's estimate, to be refined
+_THROUGH, _FAR_MM = 0.35, 12.0  # of a lesion that breaks through a wall or a cortex; author's
 _FAT = (-150.0, -20.0)
 _SOFT = (-150.0, 150.0)
 
@@ -85,7 +86,9 @@ def surroundings(
         # Noise is measured in soft tissue: what stands for it inside the organ is its structure.
         around = replace(around, parenchyma=replace(around.parenchyma, noise_hu=noise.sd_hu))
     if outside:
-        around = open_beyond(around, *(_SOFT if facts.family == "bone" else _FAT))
+        range_hu = _SOFT if facts.family == "bone" else _FAT
+        reach = diameter_mm if facts.family == "solid" else min(_THROUGH * diameter_mm, _FAR_MM)
+        around = open_beyond(around, *range_hu, reach)
     rng = np.random.Generator(np.random.Philox(noise_seed + 2))
     return replace(around, grain=noise_of(noise, around.grid.shape, rng))
 

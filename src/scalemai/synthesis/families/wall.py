@@ -33,6 +33,7 @@ _UNEVEN_SD = 2.0  # of the noise: more is stool (author's estimate, to be refine
 _LEAST_UNEVEN_HU = 25.0
 _DARKEST_SEED_HU = -60.0
 _FEWEST_VOXELS = 30
+_WALL_PERCENTILE = 65.0
 _SOFT_SHARES = (0.95, 0.85, 0.7, 0.5, 0.3, 0.0)
 _COLLAPSED = 2.0  # thicknesses of wall from the surface: two walls that touch; author's choice
 _BALL_POINTS = 160
@@ -58,26 +59,26 @@ def line_wall(around: Neighbourhood, facts: Organ, noise_hu: float) -> Neighbour
     assert facts.wall_mm is not None  # every hollow organ has it
     inside = around.organ
     first, second = around.grid.in_plane_axes
-    thick = max(
-        facts.wall_mm.high,
-        1.05 * max(around.grid.spacing_mm[first], around.grid.spacing_mm[second]),
-    )
+    voxel = max(around.grid.spacing_mm[first], around.grid.spacing_mm[second])
+    thin = max(facts.wall_mm.low, 1.05 * voxel)
+    thick = max(facts.wall_mm.high, thin)
     # Beyond the box the organ goes on: its cut is no surface.
     depth = edt.edt(np.pad(inside, 1, mode="edge"), anisotropy=around.grid.spacing_mm)
     depth = depth[1:-1, 1:-1, 1:-1]
     mean = axial_mean(around.hu, around)
-    shell = inside & (depth <= thick) & (around.hu > _GAS_HU)
-    wall_hu = _wall_hu(around.hu[shell], facts)
+    outer = inside & (depth <= thin) & (around.hu > _GAS_HU)
+    wall_hu = _wall_hu(around.hu[outer], facts)
     bright = max(wall_hu + _CONTRAST_ABOVE_WALL_HU, _LEAST_CONTRAST_HU)
     soft = inside & (around.hu > _GAS_HU) & (around.hu < bright)
     square = axial_mean(around.hu**2, around) - mean**2
     even = np.sqrt(np.maximum(square, 0.0)) < max(_UNEVEN_SD * noise_hu, _LEAST_UNEVEN_HU)
-    wall = shell & soft
-    deep = soft & ~wall & even
-    # A collapsed organ is all wall; bile, urine and water are darker than any wall, and what lies
-    # deep inside is content, as dense as it may be.
-    as_wall = deep & (mean >= 0.5 * (wall_hu + 15.0)) & (depth <= _COLLAPSED * thick)
-    fluid = deep & ~as_wall & (mean > -30.0)
+    # The outermost layer is wall whatever it looks like. Further in, wall is what is as even and as
+    # dense as wall: bile, urine and water are darker, stool and mixed contrast are uneven. What
+    # lies deeper than two walls is content, as dense as it may be.
+    wall = outer & soft
+    inner = soft & ~wall & even
+    as_wall = inner & (mean >= 0.5 * (wall_hu + 15.0)) & (depth <= _COLLAPSED * thick)
+    fluid = inner & ~as_wall & (mean > -30.0)
     wall |= as_wall
     barrier = around.barrier.copy()
     barrier[wall & (barrier == 0)] = BARRIER_WALL
@@ -155,7 +156,8 @@ def _wall_hu(values: NDArray[np.float32], facts: Organ) -> float:
     pure = values[(values > low) & (values < high)]
     if pure.size < _FEWEST_VOXELS:
         return facts.parenchyma_hu["non_contrast"].mean_hu
-    return float(np.median(pure))
+    # Most of what is mixed with content is darker than the wall.
+    return float(np.percentile(pure, _WALL_PERCENTILE))
 
 
 def _is_wall(
