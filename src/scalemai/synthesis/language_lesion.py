@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from scalemai.anatomy import FORMS, LesionKind, Organ, organ, organ_names
 from scalemai.errors import ConfigError, UnknownNameError
-from scalemai.synthesis.language_items import Item, refuse
+from scalemai.synthesis.language_items import Item, items_of, refuse
 from scalemai.synthesis.spec import LARGEST_DIAMETER_MM, SMALLEST_DIAMETER_MM, LesionSpec
 
-__all__ = ["MOST_LESIONS", "Words", "read_clause"]
+__all__ = ["MOST_LESIONS", "Words", "read_clause", "site_in_words"]
 
 MOST_LESIONS: Final = 50
 """The most lesions of one description."""
@@ -332,3 +332,14 @@ def _exclude(name: str, first: str, second: str) -> ConfigError:
 
 def _in_description(error: ConfigError) -> ConfigError:
     return refuse(error.what, error.where or "lesion", error.fix)
+
+
+def site_in_words(text: str, facts: Organ) -> str | None:
+    """The site of an organ that a text names, as "Left upper lobe"; None if it names none of them."""
+    items = [item for item in items_of(text) if item.code not in "sT,.&()-"]
+    if any(item.code not in "LO" for item in items):
+        return None
+    if any(item.code == "O" and item.value != facts.name for item in items):
+        return None
+    words = Words(items)
+    return _match_site(words, facts) if words.sites else None

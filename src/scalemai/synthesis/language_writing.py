@@ -14,6 +14,7 @@ from scalemai.synthesis.vocabulary import NUMBERS, plural, vocabulary
 
 __all__ = ["describe"]
 
+_ENCASED_DEGREES = 180.0
 _FEATURES: Final = {
     "necrosis": "necrosis",
     "calcification": "calcification",
@@ -63,7 +64,8 @@ def _more(spec: LesionSpec) -> Iterator[str]:
         yield f"{_plain(abs(spec.contrast_hu))} HU {side} than the organ"
     if spec.vessel is not None:
         name, degrees = spec.vessel
-        yield f"abutting the {name.replace('_', ' ')} by {_range(degrees)} degrees"
+        touches = "encasing" if degrees[0] >= _ENCASED_DEGREES else "abutting"
+        yield f"{touches} the {name.replace('_', ' ')} by {_range(degrees)} degrees"
     for field, words in _FEATURES.items():
         wanted = getattr(spec, field)
         if wanted is not None:

@@ -97,7 +97,8 @@ class Vocabulary:
 
     def nearest(self, word: str) -> list[str]:
         """Known words that look like one that is not."""
-        return difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.7)
+        near = difflib.get_close_matches(word.lower(), self.words, n=4, cutoff=0.7)
+        return [other for other in near if other != word.lower()][:3]
 
 
 def plural(noun: str) -> str:
