@@ -19,8 +19,11 @@ from scalemai.cli.arguments import (
     Shard,
     Workers,
 )
+from scalemai.cli.audit import audit_app
+from scalemai.cli.describe import describe
 from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
+from scalemai.cli.population import population
 from scalemai.cli.remove import remove
 from scalemai.cli.rewind import rewind
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
@@ -78,13 +81,28 @@ def synthesize(
         typer.Argument(help="Data set, case folder, CT file, DICOM folder, index; or phantom:N."),
     ],
     out: Out,
-    organ: Annotated[str, typer.Option(help="Organs, comma-separated.")] = "liver",
-    diameter: Annotated[str, typer.Option(help="Longest axial diameter.")] = "3-40mm",
-    count: Annotated[str, typer.Option(help="Lesions per case.")] = "1",
+    organ: Annotated[
+        str | None, typer.Option(help="Organs, comma-separated; by default the liver.")
+    ] = None,
+    diameter: Annotated[
+        str | None, typer.Option(help="Longest axial diameter; by default 3-40mm.")
+    ] = None,
+    count: Annotated[str | None, typer.Option(help="Lesions per case; by default 1.")] = None,
     kind: Annotated[str | None, typer.Option(help="Lesion kind, e.g. pdac.")] = None,
+    form: Annotated[str | None, typer.Option(help="How it grows, e.g. polypoid, lytic.")] = None,
     site: Annotated[str | None, typer.Option(help="Part of the organ, e.g. tail.")] = None,
     at: Annotated[str | None, typer.Option(help="Place in RAS+ mm: x,y,z.")] = None,
     contrast_hu: Annotated[float | None, typer.Option(help="Lesion minus parenchyma.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="More of a lesion, e.g. necrosis=true."),
+    ] = None,
+    words: Annotated[
+        str | None, typer.Option("--describe", help="The lesions in words, in place of the above.")
+    ] = None,
+    population: Annotated[
+        Path | None, typer.Option(help="Draw them from a distribution (YAML) instead.")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     shard: Shard = "0/1",
@@ -112,7 +130,18 @@ def synthesize(
     from scalemai.synthesis.target import SIDECAR_NAME
 
     request = make_request(
-        organ, diameter, count, kind=kind, site=site, at=at, contrast_hu=contrast_hu, seed=seed
+        organ,
+        diameter,
+        count,
+        kind=kind,
+        form=form,
+        site=site,
+        at=at,
+        contrast_hu=contrast_hu,
+        settings=settings or (),
+        words=words,
+        population=population,
+        seed=seed,
     )
     part, parts = parse_shard(shard)
     processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
@@ -134,7 +163,7 @@ def synthesize(
     chosen = share(list(dataset), part, parts, key=lambda case: case.id)
     if dry_run:
         typer.echo(f"{len(chosen)} of {len(dataset)} cases to {out}")
-        for spec in request.specs:
+        for spec in request.examples:
             typer.echo(str(spec))
         return
     given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
@@ -150,6 +179,9 @@ def synthesize(
 
 
 app.command()(grow)
+app.add_typer(audit_app, name="audit")
+app.command()(describe)
+app.add_typer(population, name="population")
 app.command()(remove)
 app.command()(rewind)
 app.command()(gallery)

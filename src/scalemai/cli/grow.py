@@ -45,9 +45,14 @@ def grow(
         typer.Option(help=f"Longest axial diameter in the last scan; {_DIAMETER} by default."),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="Lesion kind, e.g. pdac.")] = None,
+    form: Annotated[str | None, typer.Option(help="How it grows, e.g. polypoid, lytic.")] = None,
     site: Annotated[str | None, typer.Option(help="Part of the organ, e.g. tail.")] = None,
     at: Annotated[str | None, typer.Option(help="Place in RAS+ mm: x,y,z.")] = None,
     contrast_hu: Annotated[float | None, typer.Option(help="Lesion minus parenchyma.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="More of a lesion, e.g. necrosis=true."),
+    ] = None,
     law: Annotated[str, typer.Option(help="exponential or gompertz.")] = "exponential",
     doubling_days: Annotated[
         float | None,
@@ -89,7 +94,16 @@ def grow(
     if diameter is None:
         diameter = f"{plan.at_mm[-1]:g}mm" if plan.at_mm else _DIAMETER
     asked = make_request(
-        organ, diameter, "1", kind=kind, site=site, at=at, contrast_hu=contrast_hu, seed=seed
+        organ,
+        diameter,
+        "1",
+        kind=kind,
+        form=form,
+        site=site,
+        at=at,
+        contrast_hu=contrast_hu,
+        settings=settings or (),
+        seed=seed,
     )
     request = GrowRequest(
         spec=asked.specs[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +28,18 @@ _MOST_LESIONS = 50
 
 
 def make_request(
-    organs: str,
-    diameter: str,
-    count: str,
+    organs: str | None,
+    diameter: str | None,
+    count: str | None,
     *,
     kind: str | None,
+    form: str | None,
     site: str | None,
     at: str | None,
     contrast_hu: float | None,
+    settings: Sequence[str] = (),
+    words: str | None = None,
+    population: Path | None = None,
     seed: int,
 ) -> Request:
     """What is asked of every case, from the options' texts.
@@ -47,32 +52,84 @@ def make_request(
     from scalemai.synthesis.files import Request
     from scalemai.synthesis.spec import LesionSpec, parse_range
 
-    low, high = parse_range(count, where="--count")
+    given = {
+        "--organ": organs, "--diameter": diameter, "--count": count, "--kind": kind,
+        "--form": form, "--site": site, "--at": at, "--contrast-hu": contrast_hu,
+        "--set": settings or None,
+    }  # fmt: skip
+    for option, source in (("--describe", words), ("--population", population)):
+        if source is not None:
+            others = [name for name, value in given.items() if value is not None]
+            if option == "--describe" and population is not None:
+                others.append("--population")
+            if others:
+                fix = f"leave out {', '.join(others)}"
+                raise ConfigError("says which lesions are wanted", where=option, fix=fix)
+    if words is not None:
+        from scalemai.synthesis.language import parse_description
+
+        told = parse_description(words)
+        return Request(specs=told.specs, counts=told.counts, seed=seed)
+    if population is not None:
+        from scalemai.synthesis.population import read_population
+
+        return Request(population=read_population(population), seed=seed)
+    low, high = _parse_count("1" if count is None else count)
+    names = [name.strip() for name in (organs or "liver").split(",") if name.strip()]
+    if not names:
+        raise ConfigError("no organ is named", where="--organ", fix="for example --organ liver")
+    place = None if at is None else _three(at, "--at", "12.5,-40,300")
+    more = dict(_setting(text) for text in settings)
+    specs = tuple(
+        LesionSpec(
+            organ=name,
+            diameter_mm=parse_range(diameter or "3-40mm", where="--diameter"),
+            kind=kind,
+            form=form,
+            site=site,
+            at_mm=place,
+            contrast_hu=contrast_hu,
+            **more,
+        )
+        for name in names
+    )
+    return Request(specs=specs, count=(low, high), seed=seed)
+
+
+def _parse_count(text: str) -> tuple[int, int]:
+    from scalemai.synthesis.spec import parse_range
+
+    low, high = parse_range(text, where="--count")
     # A number with a unit, mm or cm, is a range too, but no count.
     if (
-        count.strip().endswith("m")
+        text.strip().endswith("m")
         or low != int(low)
         or high != int(high)
         or not 1 <= low <= high <= _MOST_LESIONS
     ):
         fix = f"give whole numbers of lesions per case, 1 to {_MOST_LESIONS}, for example 1-3"
-        raise ConfigError(f"{count!r} is not a count", where="--count", fix=fix)
-    names = [name.strip() for name in organs.split(",") if name.strip()]
-    if not names:
-        raise ConfigError("no organ is named", where="--organ", fix="for example --organ liver")
-    place = None if at is None else _three(at, "--at", "12.5,-40,300")
-    specs = tuple(
-        LesionSpec(
-            organ=name,
-            diameter_mm=parse_range(diameter, where="--diameter"),
-            kind=kind,
-            site=site,
-            at_mm=place,
-            contrast_hu=contrast_hu,
-        )
-        for name in names
-    )
-    return Request(specs=specs, count=(int(low), int(high)), seed=seed)
+        raise ConfigError(f"{text!r} is not a count", where="--count", fix=fix)
+    return int(low), int(high)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """One ``name=value`` of a lesion: yes or no, a word, or a vessel with a range of angles."""
+    from scalemai.synthesis.spec import SETTABLE, parse_range
+
+    name, sign, value = (part.strip() for part in text.partition("="))
+    name = name.replace("-", "_")
+    if not sign or name not in SETTABLE:
+        fix = f"give NAME=VALUE, with one of {', '.join(SETTABLE)}"
+        raise ConfigError(f"{text!r} is no setting of a lesion", where="--set", fix=fix)
+    if name == "vessel":
+        vessel, _, angles = value.partition(":")
+        return name, (vessel.strip(), parse_range(angles or "1-360", where="--set vessel"))
+    if name in ("contrast", "margin"):
+        return name, value
+    if value not in ("true", "false"):
+        fix = f"give {name}=true or {name}=false"
+        raise ConfigError(f"{value!r} is neither true nor false", where="--set", fix=fix)
+    return name, value == "true"
 
 
 def parse_shard(text: str) -> tuple[int, int]:

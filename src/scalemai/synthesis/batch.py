@@ -54,6 +54,8 @@ def open_ledger(
         "seed": str(request.seed),
         "reading": reading,
         "count": "-".join(str(n) for n in request.count),
+        "counts": ", ".join(f"{low}-{high}" for low, high in request.counts),
+        "population": "" if request.population is None else request.population.to_yaml(),
         **_asked(request.specs),
     }
     part, parts = shard

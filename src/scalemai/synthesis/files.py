@@ -18,6 +18,7 @@ from scalemai.io.atomic import atomic_folder
 from scalemai.io.nifti import read_grid, write_labels, write_mask, write_volume
 from scalemai.plausibility import check_mask_on_ct
 from scalemai.synthesis.patient import structures_at_hand
+from scalemai.synthesis.population import TumorPopulation
 from scalemai.synthesis.sidecar import (
     checksum,
     moved_sidecar,
@@ -46,17 +47,29 @@ class Request:
     specs
         The lesions that may be drawn, for example one spec per organ.
     count
-        Least and greatest number of lesions per case; drawn uniformly.
-    each
-        Whether every spec gives that many lesions; else each lesion is of one spec, drawn.
+        Least and greatest number of lesions per case, drawn uniformly; each is of one of the
+        specs, drawn too.
+    counts
+        Least and greatest number of lesions of each spec: every case gets all of them. Empty if
+        ``count`` says how many.
+    population
+        A distribution that lesions are drawn from, in place of specs.
     seed
         Seed of all random streams.
     """
 
-    specs: tuple[LesionSpec, ...]
+    specs: tuple[LesionSpec, ...] = ()
     count: tuple[int, int] = (1, 1)
-    each: bool = False
+    counts: tuple[tuple[int, int], ...] = ()
+    population: TumorPopulation | None = None
     seed: int = 0
+
+    @property
+    def examples(self) -> tuple[LesionSpec, ...]:
+        """Specs that need all the masks that lesions of the request may need."""
+        if self.population is None:
+            return self.specs
+        return tuple(LesionSpec(organ=name) for name in self.population.organs)
 
 
 @dataclass(frozen=True)
@@ -165,7 +178,7 @@ def synthesize_case(case: Case, out: Path, request: Request) -> Path:
     folder = out / case.id
     check_target(case, folder)
     with _naming(case):
-        host = read_host(case, request.specs)
+        host = read_host(case, request.examples)
         specs = _draw_specs(case, host, request)
         before = checksum(host.volume)
         result = synthesize_into(host.volume, host.boxes, specs, case_id=case.id, seed=request.seed)
@@ -227,15 +240,23 @@ def replay(sidecar: Path, out: Path) -> Path:
 
 def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
     """The lesions of one case: how many, and in which of the organs that it has."""
+
+    def is_there(name: str) -> bool:
+        return any(one in host.boxes for one in (name, *organ(name).structures))
+
+    if request.population is not None:
+        there = [name for name in request.population.organs if is_there(name)]
+        return list(request.population.only(there).lesions(case.id, request.seed))
     rng = random_stream(request.seed, case.id, 0, "count")
+    if request.counts:
+        numbers = [int(rng.integers(low, high + 1)) for low, high in request.counts]
+        return [
+            spec
+            for spec, number in zip(request.specs, numbers, strict=True)
+            for _ in range(number if is_there(spec.organ) else 0)
+        ]
     count = int(rng.integers(request.count[0], request.count[1] + 1))
-    if request.each:
-        return [spec for spec in request.specs for _ in range(count)]
-    possible = [
-        spec
-        for spec in request.specs
-        if any(name in host.boxes for name in (spec.organ, *organ(spec.organ).structures))
-    ]
+    possible = [spec for spec in request.specs if is_there(spec.organ)]
     return [possible[int(rng.integers(len(possible)))] for _ in range(count)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scalemai.anatomy import LesionKind, Organ, canonical, organ
 from scalemai.errors import ConfigError, UnknownNameError
 
-__all__ = ["LARGEST_DIAMETER_MM", "LesionSpec", "parse_range", "random_stream"]
+__all__ = ["LARGEST_DIAMETER_MM", "SETTABLE", "LesionSpec", "parse_range", "random_stream"]
 
 SMALLEST_DIAMETER_MM = 2.0
 """The smallest lesion that is offered: below two millimetres CT resolves no lesion."""
@@ -24,6 +24,22 @@ FARTHEST_MM = 1e5
 
 Contrast = Literal["hypo", "iso", "hyper"]
 Margin = Literal["well-defined", "ill-defined", "lobulated", "spiculated"]
+
+SETTABLE = (
+    "contrast",
+    "margin",
+    "necrosis",
+    "calcification",
+    "rim",
+    "exophytic",
+    "duct",
+    "atrophy",
+    "satellites",
+    "vessel",
+    "mass_effect",
+    "uniform",
+)
+"""Fields of :class:`LesionSpec` that say how a lesion looks and what it does."""
 
 _MORE = ("necrosis", "calcification", "rim", "exophytic", "duct", "atrophy", "satellites")
 
