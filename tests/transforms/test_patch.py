@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError, GeometryError, IntensityError, UnknownNameError
 from scalemai.geometry import Grid
+from scalemai.synthesis.population import TumorPopulation
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.transforms.border import cut_share
 from scalemai.transforms.normalization import Normalization
@@ -174,21 +175,28 @@ def test_only_organs_in_the_patch_are_chosen() -> None:
         assert [one.recipe.organ for one in edit.lesions] == ["liver"]
 
 
-def draw_spec(rng: np.random.Generator) -> LesionSpec:
-    size = float(rng.uniform(6.0, 12.0))
-    return LesionSpec(organ="liver", kind="cyst", diameter_mm=(size, size))
+POPULATION = """
+count: 2
+liver: {kinds: {cyst: 1}, size_mm: {uniform: [6, 12]}}
+kidney: {kinds: {cyst: 1}, size_mm: {uniform: [6, 12]}}
+"""
 
 
-def test_a_population_may_draw_the_specs() -> None:
+def test_a_population_may_say_which_lesions_and_how_many() -> None:
+    population = TumorPopulation.from_yaml(POPULATION)
+    names = NAMES | {4: "kidney_left", 5: "kidney_lesion"}
+    one = synthesizer(specs=population, labels=names)
     drawn = [
-        synthesizer(specs=draw_spec)
-        .edit(PATCH.hu, PATCH.labels, PATCH.affine, seed=seed)
-        .lesions[0]
-        .recipe.diameter_mm
-        for seed in range(3)
+        [lesion.recipe for lesion in one.edit(PATCH.hu, PATCH.labels, PATCH.affine, seed=n).lesions]
+        for n in range(5)
     ]
-    assert len(set(drawn)) == 3
-    assert all(6.0 <= size <= 12.0 for size in drawn)
+    recipes = [recipe for lesions in drawn for recipe in lesions]
+    assert max(len(lesions) for lesions in drawn) == 2
+    assert {(recipe.organ, recipe.kind) for recipe in recipes} == {("liver", "cyst")}
+    assert len({recipe.diameter_mm for recipe in recipes}) == len(recipes)
+    assert all(6.0 <= recipe.diameter_mm <= 12.0 for recipe in recipes)
+    with pytest.raises(ConfigError, match="the class map has no kidney"):
+        synthesizer(specs=population)
 
 
 def ball(radius: float, centre: tuple[float, float, float]) -> NDArray[np.bool_]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from scalemai.errors import (
 from scalemai.geometry import Grid, Region
 from scalemai.synthesis.lesion import Lesion
 from scalemai.synthesis.patient import Patient
+from scalemai.synthesis.population import TumorPopulation
 from scalemai.synthesis.satellites import satellites_of
 from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.synthesize import grow_lesion
@@ -29,10 +31,7 @@ from scalemai.transforms.normalization import Normalization
 from scalemai.transforms.patch_labels import LabelSpans, PatchLabels, spans_of
 from scalemai.volume import Volume
 
-__all__ = ["Outcome", "PatchEdit", "PatchSynthesizer", "SpecSource"]
-
-SpecSource = Callable[[np.random.Generator], LesionSpec]
-"""Draws the next lesion to ask for, for example from a population."""
+__all__ = ["Outcome", "PatchEdit", "PatchSynthesizer"]
 
 Outcome = Literal["painted", "left out", "no organ", "no room"]
 """What became of a patch: lesions were put in; it was not its turn; it shows too little of the
@@ -40,7 +39,6 @@ organ; or no place was free, wide enough, and far enough from the border."""
 
 _REACH_MM = 30.0  # round the organ: growth beyond it, pushed tissue, noise; author's choice
 _ATTEMPTS = 4  # places for one lesion, before the patch is left without it
-_DRAWS = 16  # of a population, for an organ that the patch shows
 _NORMALISED_LIMIT = 20.0  # z-scores and 0..1 stay within it; the noise alone of a CT does not
 
 
@@ -95,7 +93,8 @@ class PatchSynthesizer:
     Parameters
     ----------
     specs
-        Lesions to choose from, each as likely as the others; or a function that draws one.
+        Lesions to choose from, each as likely as the others; or a population. Of either, only
+        lesions of organs that a patch shows come into question.
     labels
         What the numbers of the label map are: id of a class map, a class map, or structure names
         by label value.
@@ -104,7 +103,8 @@ class PatchSynthesizer:
     probability
         Share of the patches that get lesions, those aside that have no room.
     count
-        Range of the number of lesions of a patch, ends included.
+        Range of the number of lesions of a patch, ends included; by default that of the
+        population, else one.
     normalization
         What was done to the HU of the patches; None if they are in HU.
     largest_cut
@@ -125,11 +125,11 @@ class PatchSynthesizer:
         label, or new lesions have none.
     """
 
-    specs: LesionSpec | Sequence[LesionSpec] | SpecSource
+    specs: LesionSpec | Sequence[LesionSpec] | TumorPopulation
     labels: str | ClassMap | Mapping[int, str]
     lesion_value: int | Mapping[str, int] | None = None
     probability: float = 1.0
-    count: tuple[int, int] = (1, 1)
+    count: tuple[int, int] | None = None
     normalization: Normalization | None = None
     largest_cut: float = 0.25
     least_organ_ml: float = 1.0
@@ -142,19 +142,31 @@ class PatchSynthesizer:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 what = f"{getattr(self, name):g} is no share"
                 raise ConfigError(what, where=name, fix="give 0 to 1")
-        if not 1 <= self.count[0] <= self.count[1] <= 50:
+        if self.count is not None and not 1 <= self.count[0] <= self.count[1] <= 50:
             what = f"{self.count} is no range of numbers"
             raise ConfigError(what, where="count", fix="give 1 to 50 lesions as (low, high)")
         if self.least_organ_ml < 0.0:
             raise ConfigError("is negative", where="least_organ_ml", fix="give ml from 0")
         object.__setattr__(self, "_labels", PatchLabels(self.labels, self.lesion_value))
-        if not callable(self.specs):
-            found = (self.specs,) if isinstance(self.specs, LesionSpec) else tuple(self.specs)
-            if not found:
-                raise ConfigError("there are none", where="specs", fix="give at least one")
-            object.__setattr__(self, "specs", found)
-            for spec in found:
-                self._check(spec)
+        if isinstance(self.specs, LesionSpec):
+            object.__setattr__(self, "specs", (self.specs,))
+        if not self._organs:
+            raise ConfigError("there are none", where="specs", fix="give at least one")
+        for name in self._organs:
+            self._labels.of_organ(organ(name))
+            self._labels.lesion_value(organ(name))
+
+    @cached_property
+    def _organs(self) -> tuple[str, ...]:
+        """Organs that lesions may lie in."""
+        if isinstance(self.specs, TumorPopulation):
+            return self.specs.organs
+        return tuple(dict.fromkeys(spec.organ for spec in self._listed))
+
+    @property
+    def _listed(self) -> Sequence[LesionSpec]:
+        assert not isinstance(self.specs, LesionSpec | TumorPopulation)  # made a tuple at the start
+        return self.specs
 
     def __call__(
         self,
@@ -198,7 +210,7 @@ class PatchSynthesizer:
             If the image is normalised and the synthesizer was not told how, or it has a NaN where
             the organ is; if label values are not whole numbers.
         ConfigError
-            If a spec that was drawn names an organ that has no label.
+            If the value of new lesions does not fit the type of the label map.
         """
         if image.ndim != 3 or image.shape != labels.shape:
             what = f"image of shape {image.shape} with labels of shape {labels.shape}"
@@ -207,11 +219,11 @@ class PatchSynthesizer:
         rng = random_stream(seed, key, 0, "patch")
         if rng.random() >= self.probability:
             return PatchEdit("left out")
-        number = int(rng.integers(self.count[0], self.count[1] + 1))
         spans = spans_of(labels)
-        specs = self._draw(rng, number, spans, grid)
-        if not specs:
+        shown = [name for name in self._organs if self._shows(name, spans, grid)]
+        if not shown:
             return PatchEdit("no organ")
+        specs = self._draw(shown, rng, seed=seed, key=key)
         region = self._region(specs, spans, grid)
         volume = self._volume(image[region], grid.crop(region))
         patient = Patient(volume, self._labels.boxes(labels[region], region, spans))
@@ -232,33 +244,24 @@ class PatchSynthesizer:
             tuple(replace(one, region=_inside(region, one.region)) for one in patient.lesions),
         )
 
-    def _check(self, spec: LesionSpec) -> None:
-        facts = organ(spec.organ)
-        self._labels.of_organ(facts)
-        self._labels.lesion_value(facts)
+    def _shows(self, name: str, spans: LabelSpans, grid: Grid) -> bool:
+        """Whether the patch shows enough of an organ."""
+        voxels = spans.voxels(self._labels.of_organ(organ(name)))
+        return voxels > 0 and voxels * grid.voxel_volume_mm3 >= 1000.0 * self.least_organ_ml
 
     def _draw(
-        self, rng: np.random.Generator, number: int, spans: LabelSpans, grid: Grid
+        self, organs: Sequence[str], rng: np.random.Generator, *, seed: int, key: str
     ) -> list[LesionSpec]:
         """Lesions of organs that the patch shows."""
-
-        def shown(spec: LesionSpec) -> bool:
-            voxels = spans.voxels(self._labels.of_organ(organ(spec.organ)))
-            return voxels * grid.voxel_volume_mm3 >= max(1000.0 * self.least_organ_ml, 1e-9)
-
-        if not callable(self.specs):
-            assert not isinstance(self.specs, LesionSpec)  # made a tuple at the start
-            possible = [spec for spec in self.specs if shown(spec)]
-            return [possible[int(rng.integers(len(possible)))] for _ in range(number) if possible]
-        found: list[LesionSpec] = []
-        for _ in range(_DRAWS * number):
-            spec = self.specs(rng)
-            self._check(spec)
-            if shown(spec):
-                found.append(spec)
-            if len(found) == number:
-                break
-        return found
+        low, high = self.count or (1, 1)
+        number = int(rng.integers(low, high + 1))
+        if isinstance(self.specs, TumorPopulation):
+            if self.count is None:
+                number = self.specs.count_of(key, seed)
+            population = self.specs.only(organs)
+            return [population.sample(key, n, seed) for n in range(1, number + 1)]
+        possible = [spec for spec in self._listed if spec.organ in organs]
+        return [possible[int(n)] for n in rng.integers(len(possible), size=number)]
 
     def _region(self, specs: Sequence[LesionSpec], spans: LabelSpans, grid: Grid) -> Region:
         """The box of the patch that is worked on: the organs, and what is near them."""

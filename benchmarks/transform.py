@@ -1,0 +1,171 @@
+"""What lesions on the fly cost a training pipeline of 96^3 patches with two loader workers.
+
+Run: python benchmarks/transform.py [--epochs 6]
+
+The pipeline is the usual one of MONAI's segmentation tutorials: a cached, windowed volume, a crop
+round foreground or background, flips, quarter turns, intensity scale and shift, Gaussian noise,
+batches of two or more patches. The same loader is timed with and without the transform, in turns,
+so that other load on the machine hits both: processor time of the two workers and of this process
+over whole epochs, and wall time. Ratios are of neighbouring epochs, given as median and quartiles.
+The transform stands behind the crop, so it works on the patch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from monai.data import CacheDataset, DataLoader, MetaTensor
+from monai.transforms import (
+    Compose,
+    RandCropByPosNegLabeld,
+    RandFlipd,
+    RandGaussianNoised,
+    RandRotate90d,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    ScaleIntensityRanged,
+)
+
+from scalemai.synthesis.spec import LesionSpec
+from scalemai.transforms.monai import SynthesizeTumord
+from scalemai.transforms.normalization import Normalization
+from scalemai.transforms.patch import PatchSynthesizer
+
+KEYS = ("image", "label")
+LABELS = {1: "liver", 2: "pancreas", 3: "spleen", 4: "kidney_left"}
+WINDOW = (-175.0, 250.0)
+SHAPE = (280, 220, 200)
+CASES = 2
+ORGANS = {
+    # label value: centre and half axes in mm, attenuation in HU
+    1: ((90.0, 110.0, 110.0), (70.0, 75.0, 70.0), 110.0),
+    2: ((165.0, 120.0, 95.0), (45.0, 16.0, 14.0), 95.0),
+    3: ((235.0, 95.0, 130.0), (24.0, 35.0, 40.0), 125.0),
+    4: ((205.0, 75.0, 70.0), (22.0, 24.0, 50.0), 160.0),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pipeline that is measured."""
+
+    name: str
+    samples: int
+    specs: tuple[LesionSpec, ...]
+    probability: float
+
+
+def host(seed: int) -> dict[str, Any]:
+    """Ellipsoidal organs with correlated noise in fat, at 1 mm."""
+    rng = np.random.default_rng(seed)
+    axes = np.ogrid[tuple(slice(n) for n in SHAPE)]
+    labels = np.zeros(SHAPE, np.uint8)
+    hu = np.full(SHAPE, -100.0, np.float32)
+    for value, (centre, half, attenuation) in ORGANS.items():
+        square = sum(((axis - c) / h) ** 2 for axis, c, h in zip(axes, centre, half, strict=True))
+        labels[square <= 1.0] = value
+        hu[square <= 1.0] = attenuation
+    noise = rng.standard_normal(SHAPE, np.float32)
+    hu += 9.0 * (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1)) / 3**0.5
+    affine = torch.eye(4, dtype=torch.float64)
+    return {
+        "image": MetaTensor(torch.as_tensor(hu)[None], affine=affine),
+        "label": MetaTensor(torch.as_tensor(labels)[None], affine=affine),
+    }
+
+
+def dataset(hosts: list[dict[str, Any]], case: Case, with_lesions: bool) -> CacheDataset:
+    """The pipeline; the window is applied once, to the cached volume."""
+    lesions: list[Any] = []
+    if with_lesions:
+        synthesizer = PatchSynthesizer(
+            specs=case.specs,
+            labels=LABELS,
+            lesion_value=5,
+            probability=case.probability,
+            normalization=Normalization.window(*WINDOW),
+        )
+        lesions = [SynthesizeTumord(KEYS, synthesizer)]
+    steps = [
+        ScaleIntensityRanged("image", *WINDOW, 0.0, 1.0, clip=True),
+        RandCropByPosNegLabeld(
+            KEYS, "label", (96, 96, 96), pos=1, neg=1, num_samples=case.samples, image_key="image"
+        ),
+        *lesions,
+        *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in range(3)),
+        RandRotate90d(KEYS, prob=0.1, max_k=3),
+        RandScaleIntensityd("image", factors=0.1, prob=0.1),
+        RandShiftIntensityd("image", offsets=0.1, prob=0.5),
+        RandGaussianNoised("image", prob=0.15, std=0.05),
+    ]
+    items = hosts * (16 // case.samples // len(hosts))
+    return CacheDataset(items, Compose(steps).set_random_state(0), progress=False)
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of its workers so far."""
+    this = psutil.Process()
+    times = [one.cpu_times() for one in (this, *this.children())]
+    return float(sum(one.user + one.system for one in times))
+
+
+def epoch_ms(loader: DataLoader) -> tuple[float, float]:
+    """Processor and wall time per patch of one epoch, in ms; workers were started before."""
+    patches = 0
+    processor, wall = processor_seconds(), time.perf_counter()
+    for batch in loader:
+        patches += len(batch["image"])
+    wall = time.perf_counter() - wall
+    return 1000.0 * (processor_seconds() - processor) / patches, 1000.0 * wall / patches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=6)
+    epochs = parser.parse_args().epochs
+    torch.set_num_threads(1)
+    hosts = [host(seed) for seed in range(CASES)]
+    liver = LesionSpec(organ="liver", diameter_mm=(5.0, 30.0))
+    pancreas = LesionSpec(organ="pancreas", diameter_mm=(5.0, 20.0))
+    cases = [
+        Case("liver, 1 patch per volume, half of them", 1, (liver,), 0.5),
+        Case("liver, 1 patch per volume, each", 1, (liver,), 1.0),
+        Case("liver, 4 patches per volume, half of them", 4, (liver,), 0.5),
+        Case("liver, 4 patches per volume, each", 4, (liver,), 1.0),
+        Case("pancreas, 1 patch per volume, half of them", 1, (pancreas,), 0.5),
+        Case("pancreas, 4 patches per volume, half of them", 4, (pancreas,), 0.5),
+    ]
+    print("pipeline | processor ms per patch without | with | ratio (quartiles) | wall ratio")
+    for case in cases:
+        loaders = [
+            DataLoader(
+                dataset(hosts, case, lesions),
+                batch_size=max(2 // case.samples, 1),
+                num_workers=2,
+                persistent_workers=True,
+            )
+            for lesions in (False, True)
+        ]
+        for loader in loaders:
+            epoch_ms(loader)  # start the workers, load compiled kernels
+        times = np.array([[epoch_ms(loader) for loader in loaders] for _ in range(epochs)])
+        without, with_lesions = np.median(times[:, :, 0], axis=0)
+        ratios = [
+            "{1:.2f} ({0:.2f}-{2:.2f})".format(
+                *np.percentile(pair[:, 1] / pair[:, 0], [25, 50, 75])
+            )
+            for pair in (times[:, :, 0], times[:, :, 1])
+        ]
+        print(
+            f"{case.name} | {without:.1f} | {with_lesions:.1f} | {' | '.join(ratios)}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
