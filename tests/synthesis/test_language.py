@@ -227,6 +227,21 @@ def test_several_lesions_stand_in_one_text() -> None:
     assert [span.lesion for span in told.reading] == sorted(span.lesion for span in told.reading)
 
 
+def test_a_sentence_of_a_report_is_read() -> None:
+    told = parse_description(
+        "There is a 2.5 cm ill-defined hypoattenuating mass located in the head of the pancreas, "
+        "abutting the SMV (<180°), associated with upstream pancreatic duct dilatation and "
+        "parenchymal atrophy. It is not calcified."
+    )
+    assert told.specs == (
+        LesionSpec(
+            organ="pancreas", site="head", diameter_mm=(25, 25), contrast="hypo",
+            margin="ill-defined", vessel=("superior_mesenteric_vein", (1, 180)), duct=True,
+            atrophy=True, calcification=False,
+        ),
+    )  # fmt: skip
+
+
 def test_a_lesion_stays_in_the_organ_of_the_one_before() -> None:
     told = parse_description("a 2 cm mass in the liver and a 1 cm cyst")
     assert [spec.organ for spec in told.specs] == ["liver", "liver"]
@@ -288,6 +303,11 @@ def test_the_number_of_lesions_of_a_case_is_drawn_in_its_range_and_repeats() -> 
         ("a mass of the pancreatic tail, double duct sign", "duct: a lesion of tail"),
         ("a polypoid mass", "it could be bladder, colon"),
         ("a ground-glass mass of the liver", "form: liver has no form 'ground_glass'"),
+        ("a liver mass with a hypodense rim", "rim: 'hypodense' says how 'rim' is"),
+        ("a liver mass with small satellite nodules", "satellites: 'small' says how"),
+        ("a liver mass with 3 mm satellites", "satellites: '3 mm' says how"),
+        ("a liver mass with rim calcification", "calcification: 'rim' says how"),
+        ("a liver mass with calcification of the rim", "rim: 'calcification' says how"),
         ("a renal mass in the liver", "organ: 'renal' and 'liver' exclude each other"),
         ("a cystic bone lesion", "kind: 'cystic' contradicts every such kind in bone"),
         ("a solid renal mass", "kind: 'solid' leaves several kinds; name one of"),

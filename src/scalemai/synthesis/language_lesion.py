@@ -74,6 +74,7 @@ class Words:
             raise _exclude("organ", *list(self.organs.values())[:2])
         self._read_vessel()
         self._check_duct_width()
+        self._check_parts()
 
     def set(self, name: str, value: object, text: str) -> None:
         """Set a field once; saying the same again is no conflict."""
@@ -126,6 +127,17 @@ class Words:
                 raise refuse(what, "diameter_mm", "give a smaller lesion")
             what = f"{item.text!r}: the width of a duct cannot be asked for"
             raise refuse(what, "duct", "write 'with duct dilatation'")
+
+    def _check_parts(self) -> None:
+        """A "hypodense rim" is no hypodense lesion, and "rim calcification" no rim."""
+        for at, item in enumerate(self.items):
+            following = [*self.items[at + 1 :]]
+            if item.noun and following and following[0].text.lower() == "of":
+                following = [one for one in following[1:] if one.code not in "aT"]
+            part = following[0] if following else None
+            if item.code in "FSZ" and part is not None and part.noun:
+                what = f"{item.text!r} says how {part.text!r} is, which cannot be asked for"
+                raise refuse(what, part.field, f"leave {item.text!r} out, or put a comma between")
 
 
 def read_clause(
