@@ -21,6 +21,7 @@ SHAPE = (110, 110, 44)
 GRID = Grid(SHAPE, np.diag([*SPACING, 1.0]))
 POINTS = np.moveaxis(np.indices(SHAPE), 0, -1) * SPACING - (44.0, 44.0, 54.0)
 Bool = NDArray[np.bool_]
+NOTHING = np.zeros(SHAPE, np.bool_)
 
 
 def ball(radius_mm: float, at: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Bool:
@@ -35,7 +36,7 @@ def noise(sd: float = 10.0, seed: int = 0) -> NDArray[np.float32]:
 
 
 def filled(hu: NDArray[np.float32], hole: Bool, organ: Bool, seed: int = 0) -> NDArray[np.float32]:
-    return refill(hu, hole, organ, hole, GRID, np.random.default_rng(seed)).hu
+    return refill(hu, hole, organ, hole & ~organ, hole, GRID, np.random.default_rng(seed)).hu
 
 
 def test_a_smooth_field_goes_on_through_a_hole() -> None:
@@ -140,7 +141,8 @@ def test_the_surface_runs_where_it_would_without_the_lesion(
 ) -> None:
     lesion = ball(radius_mm, at)
     expected = expected_organ(organ | lesion, lesion, GRID)
-    assert (expected & ~lesion == organ & ~lesion).all()
+    carried = (expected != organ) & ~lesion  # organ drawn out over a bulge
+    assert np.count_nonzero(carried) <= 0.05 * np.count_nonzero(lesion)
     wrong = np.count_nonzero((expected != organ) & lesion) / np.count_nonzero(lesion)
     assert wrong <= tolerance
 
@@ -188,7 +190,7 @@ def test_lung_is_filled_with_lung_and_its_vessels() -> None:
     organ = np.linalg.norm(POINTS[..., :2], axis=-1) < 38.0
     hole = ball(11.0, (10.0, 5.0, 0.0))
     hu = np.where(ball(8.5, (10.0, 5.0, 0.0)), 40.0, truth).astype(np.float32)
-    new = refill(hu, hole, organ, hole, GRID, np.random.default_rng(0), lung=True).hu
+    new = refill(hu, hole, organ, NOTHING, hole, GRID, np.random.default_rng(0), lung=True).hu
     assert (new[~hole] == hu[~hole]).all()
     assert np.median(new[hole]) == pytest.approx(np.median(truth[hole]), abs=15.0)
     assert stats.ks_2samp(new[hole], truth[hole]).statistic < 0.1
@@ -203,7 +205,7 @@ def test_a_hole_larger_than_any_piece_of_lung_is_filled_in_parts() -> None:
     organ = np.linalg.norm(POINTS[..., :2], axis=-1) < 38.0
     hole = ball(26.0)
     hu = np.where(ball(23.5), 40.0, lung()).astype(np.float32)
-    new = refill(hu, hole, organ, hole, GRID, np.random.default_rng(0), lung=True).hu
+    new = refill(hu, hole, organ, NOTHING, hole, GRID, np.random.default_rng(0), lung=True).hu
     assert np.median(new[hole]) == pytest.approx(-860.0, abs=20.0)
 
 

@@ -279,7 +279,8 @@ def _changed_masks(subject: Subject, changes: Sequence[ChangedLesion]) -> Iterat
             part = array[place.region]
             if name in subject.organs:
                 if name == place.structure:  # the hole is closed, the bulge gone
-                    part[place.inside & ~place.expected & ~change.left] = False
+                    gone = place.bulge & place.hole & ~change.left
+                    part[gone & (place.inside | ~change.left.any())] = False
                     part[place.inside & place.expected & ~change.left] = True
             else:
                 part[place.inside & ~change.left] = False

@@ -76,7 +76,7 @@ class LesionPlace:
     tissue
         The organ's mask and the lesion.
     expected
-        The organ as it would be without the lesion.
+        The organ as it would be without the lesion; ``tissue`` beyond it is the bulge.
     hole
         What shows the lesion: the lesion, and its blurred border within what is replaced.
     lesions
@@ -97,6 +97,11 @@ class LesionPlace:
     hole: NDArray[np.bool_]
     lesions: NDArray[np.bool_]
     border: LesionBorder
+
+    @property
+    def bulge(self) -> NDArray[np.bool_]:
+        """What becomes what is outside the organ."""
+        return self.tissue & ~self.expected
 
 
 def organ_of_lesion(name: str) -> Organ:
@@ -216,15 +221,12 @@ def place_of(
     distance = signed_distance_mm(inside, grid)
     wide = (distance >= -border.reach_mm) | _beside(inside, grid)
     others = every & ~inside
-    bulge = inside & ~expected
-    hole = wide & expected
-    if bulge.any():
-        # What lies beside a bulge is seen well enough: only what its edge has blurred is replaced.
-        hole |= wide & (
-            signed_distance_mm(bulge, grid)
-            >= -1.2 * max(grid.spacing_mm[a] for a in grid.in_plane_axes)
-        )
-    hole = (hole | inside) & ~others
+    bulge = tissue & ~expected
+    # Beside a bulge only what its edge has blurred is new.
+    square = [3, 3, 3]
+    square[grid.axial_axis] = 1
+    skirt = ndimage.binary_dilation(bulge, np.ones(square, np.bool_), iterations=2) & ~tissue
+    hole = ((wide & expected) | inside | bulge | skirt) & ~others
     widened = wide | (signed_distance_mm(every, grid) >= -border.reach_mm) | _beside(every, grid)
     return LesionPlace(
         lesion, facts, name, region, grid, hu, inside, tissue, expected, hole, widened, border

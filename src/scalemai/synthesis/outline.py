@@ -15,6 +15,7 @@ _SHELL_MM = 6.0  # voxels near the surface that tell how it runs
 _FEWEST_VOXELS = 60
 _SAMPLE_VOXELS = 20_000
 _SMALLEST_BULGE_MM = 1.5
+_CARRIED_MM = 3.0
 
 
 def expected_organ(
@@ -25,7 +26,8 @@ def expected_organ(
     A lesion inside the organ leaves a hole that is all organ. Where it comes to the surface, a
     quadric (plane, ball, tube, saddle) is fitted to the signed distance from the organ's surface
     around it, the nearer the more it counts. What of the lesion lies more than 1.5 mm outside of
-    the quadric, and hangs together with the outside, is a bulge.
+    the quadric, and hangs together with the outside, is a bulge; so is a thin layer of organ that
+    it carries.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def expected_organ(
     Returns
     -------
     ndarray
-        Boolean array: the organ and what of the lesion is expected to be organ.
+        Boolean array: the organ and the lesion without the bulge.
     """
     whole = organ | lesion
     rest = organ & ~lesion
@@ -69,9 +71,13 @@ def expected_organ(
     ridge = np.diag([0, 0, 0, 0, 1, 1, 1, 1, 1, 1.0]) * 0.05 * (weight**2).sum() ** 0.5
     system = np.vstack([terms, ridge])
     solution, *_ = np.linalg.lstsq(system, np.r_[target * weight, np.zeros(10)], rcond=None)
+    # Organ drawn out over a bulge goes with it, or specks of it would be left.
+    carried = rest & (_far_from(lesion, grid) <= _CARRIED_MM) & (surface <= _CARRIED_MM)
+    voxels = np.argwhere(lesion | carried)
     height = _quadric((voxels - middle) * spacing / radius) @ solution * radius
     bulge = np.zeros_like(lesion)
     bulge[tuple(voxels.T)] = height < -_SMALLEST_BULGE_MM
+    bulge &= lesion
     parts, _ = ndimage.label(bulge | skin, cube)
     touching = np.unique(parts[skin])
     outside = np.isin(parts, touching[touching > 0]) & bulge
@@ -79,7 +85,7 @@ def expected_organ(
         # The bulge ends at the surface, not 1.5 mm above it.
         thin = np.zeros_like(lesion)
         thin[tuple(voxels.T)] = height < 0.0
-        outside = ndimage.binary_propagation(outside, cube, mask=thin)
+        outside = ndimage.binary_dilation(outside, cube, iterations=2, mask=thin)
     return np.asarray(whole & ~outside, np.bool_)
 
 

@@ -72,6 +72,7 @@ def refill(
     hu: NDArray[np.float32],
     hole: NDArray[np.bool_],
     organ: NDArray[np.bool_],
+    bulge: NDArray[np.bool_],
     lesions: NDArray[np.bool_],
     grid: Grid,
     rng: np.random.Generator,
@@ -89,7 +90,10 @@ def refill(
         What is replaced: a lesion with its border.
     organ
         The organ as it is expected to be without the lesion: a voxel of the hole in it becomes
-        organ, any other what is outside.
+        organ.
+    bulge
+        What of the hole becomes what is outside. The rest of the hole lies beside a bulge, and
+        loses the share that the bulge's blurred edge has in it.
     lesions
         All lesions with their borders: nothing is learned from them.
     grid
@@ -109,24 +113,21 @@ def refill(
         what = f"{np.count_nonzero(known)} voxels of the organ are left around the lesion"
         raise PlacementError(what, fix="leave the case out: too little tissue to learn from")
     beyond = ~organ & ~hole & ~lesions
-    share = _share_of_organ(organ, grid)
-    outside = _course_outside(hu, hole, organ, beyond, grid)
+    share = _blurred(organ, grid)
+    outside, beside = _course_outside(hu, hole, bulge, beyond, grid)
     depth = _depth_mm(organ, grid)
     if lung:
-        mean, grain = transplant(hu, hole & organ, known, depth, grid, rng)
-        grain = np.where(hole & organ, grain, 0.0)
-        # Outside of it the chest wall goes on.
-        rest = hole & ~organ
-        if rest.any():
+        course, grain = transplant(hu, hole & organ, known, depth, grid, rng)
+        if bulge.any():  # outside of it the chest wall goes on
             noise = noise_field(measure_noise(hu, beyond, grid), grid.shape, rng)
-            grain = np.where(rest, noise, grain)
-        course = mean
+            grain = np.where(bulge, noise, grain)
     else:
         course, grain = _parenchyma(hu, hole, known, beyond, depth, outside, share, grid, rng)
     mixed = share * course + (1.0 - share) * outside
+    made = hole & (organ | bulge)
     return Refill(
-        mean=np.where(hole, mixed, hu).astype(np.float32),
-        grain=np.where(hole, grain, 0.0).astype(np.float32),
+        mean=np.where(made, mixed, np.where(hole, beside, hu)).astype(np.float32),
+        grain=np.where(made, grain, 0.0).astype(np.float32),
     )
 
 
@@ -194,39 +195,49 @@ def _profile(
 def _course_outside(
     hu: NDArray[np.float32],
     hole: NDArray[np.bool_],
-    organ: NDArray[np.bool_],
+    bulge: NDArray[np.bool_],
     beyond: NDArray[np.bool_],
     grid: Grid,
-) -> NDArray[np.float32]:
-    """Mean HU of what lies beside the organ, continued into the hole."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean HU of what lies beside the organ, continued into the bulge; and the scan without it.
+
+    The second is the scan itself where the edge of the bulge has no share in a voxel.
+    """
     if not beyond.any():
-        return hu
+        return hu, hu
     pure = _flat(beyond, grid)
-    if not (pure & ndimage.binary_dilation(hole, iterations=4)).any():
+    if not (pure & ndimage.binary_dilation(hole, iterations=5)).any():
         pure = beyond
     mean = smoothed_within(hu, pure, _sigma(_OUTSIDE_MM, grid))
-    bulge = hole & ~organ
-    if bulge.any():
-        near = pure & ndimage.binary_dilation(bulge, iterations=_BAND_VOXELS + 2)
-        # A bulge grows into fat where there is any, whatever else it comes to touch.
-        fat = near & (mean > _FAT_HU[0]) & (mean < _FAT_HU[1])
-        if np.count_nonzero(fat) >= _LEAST_FAT * np.count_nonzero(near):
-            near = fat
-        if near.any():
-            mean = harmonic(mean, near, bulge, grid.spacing_mm)
-    known = (pure & (mean != 0)) | bulge
-    # Everywhere else, so that a voxel at the surface can be mixed, the nearest such value.
+    # Everywhere else the nearest such value, so that a voxel at a surface can be mixed.
     nearest = ndimage.distance_transform_edt(
-        ~known, sampling=grid.spacing_mm, return_distances=False, return_indices=True
+        ~pure, sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
-    return np.asarray(mean[tuple(nearest)], np.float32)
+    around = np.asarray(mean[tuple(nearest)], np.float32)
+    if not bulge.any():
+        return around, hu
+    near = pure & ndimage.binary_dilation(bulge, iterations=_BAND_VOXELS + 3)
+    # A bulge grows into fat where there is any, whatever else it comes to touch.
+    fat = near & (mean > _FAT_HU[0]) & (mean < _FAT_HU[1])
+    if np.count_nonzero(fat) >= _LEAST_FAT * np.count_nonzero(near):
+        near = fat
+    skirt = hole & ndimage.binary_dilation(bulge, iterations=2)
+    filling = around
+    if near.any():
+        filling = harmonic(mean, near, (bulge | skirt) & ~near, grid.spacing_mm)
+    there, other = _blurred(bulge, grid), _blurred(beyond | (skirt & ~bulge), grid)
+    weight = there / np.maximum(there + other, 1e-6)
+    outside = np.where(there > 0.0, weight * filling + (1.0 - weight) * around, around)
+    lesion = smoothed_within(hu, bulge, _sigma(_OUTSIDE_MM, grid))
+    beside = np.where(skirt, hu + there * (filling - lesion), hu)
+    return np.asarray(outside, np.float32), np.asarray(beside, np.float32)
 
 
-def _share_of_organ(organ: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
-    """How much of a voxel is organ: the mask, blurred as the scan blurs its surface."""
+def _blurred(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
+    """Share of a tissue in each voxel: its mask, blurred as the scan blurs its surface."""
     sigma = [_BLUR_VOXELS] * 3
     sigma[grid.axial_axis] = 0.0
-    share: NDArray[np.float32] = ndimage.gaussian_filter(organ.astype(np.float32), sigma)
+    share: NDArray[np.float32] = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
     return share
 
 

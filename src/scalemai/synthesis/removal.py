@@ -23,6 +23,7 @@ __all__ = ["RemovalMeasures", "RemovedLesion", "measure_refill", "refill_place",
 _NEAR_MM = 20.0
 _ENOUGH_VOXELS = 400
 _SAMPLE_VOXELS = 20_000
+_VESSEL_HU = 60.0  # of a small vessel above the lung, blurred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class RemovalMeasures:
     replaced_voxels
         Voxels of the scan that are new.
     given_to_outside_voxels
-        Voxels of the lesion that bulged out of the organ and became what is outside.
+        Voxels that bulged out of the organ and became what is outside.
     border_mm
         How far beyond its mask the lesion was seen.
     histogram_ks
@@ -44,7 +45,8 @@ class RemovalMeasures:
     noise_ratio
         Noise put in over that of the organ around; None of less than 400 voxels.
     seam_ratio
-        Mean step in HU across the edge of what was replaced, over that of neighbours around.
+        Mean step in HU within the organ across the edge of what was replaced, over that between
+        neighbours around.
     """
 
     voxels: int
@@ -130,6 +132,7 @@ def refill_place(place: LesionPlace, *, case_id: str, seed: int) -> Refill:
         place.hu,
         place.hole,
         place.expected,
+        place.bulge & place.hole,
         place.lesions,
         place.grid,
         rng,
@@ -154,8 +157,10 @@ def measure_refill(place: LesionPlace, hu: NDArray[np.float32]) -> RemovalMeasur
     enough = min(new.size, old.size) >= _ENOUGH_VOXELS
     ratio = None
     if enough:
-        old_sd = measure_noise(hu, around, grid).sd_hu
-        ratio = measure_noise(hu, place.hole & deep, grid).sd_hu / old_sd if old_sd > 0 else None
+        plain = _plain(hu, around, grid) if place.organ.family == "lung" else deep
+        old_sd = measure_noise(hu, around & plain, grid).sd_hu
+        new_sd = measure_noise(hu, place.hole & deep & plain, grid).sd_hu
+        ratio = new_sd / old_sd if old_sd > 0 else None
     ks = None
     if min(new.size, old.size) >= 30:
         ks = float(stats.ks_2samp(_thinned(new), _thinned(old)).statistic)
@@ -164,11 +169,11 @@ def measure_refill(place: LesionPlace, hu: NDArray[np.float32]) -> RemovalMeasur
         voxels=int(np.count_nonzero(inside)),
         volume_mm3=float(np.count_nonzero(inside) * grid.voxel_volume_mm3),
         replaced_voxels=int(np.count_nonzero(place.hole)),
-        given_to_outside_voxels=int(np.count_nonzero(inside & ~place.expected)),
+        given_to_outside_voxels=int(np.count_nonzero(place.bulge)),
         border_mm=place.border.reach_mm,
         histogram_ks=ks,
         noise_ratio=ratio,
-        seam_ratio=_seam(hu, place.hole, around | place.hole, grid),
+        seam_ratio=_seam(hu, place.hole, deep & (around | place.hole), grid),
     )
 
 
@@ -187,6 +192,14 @@ def _seam(
     if steps.size < 30 or usual.size < 30:
         return None
     return float(steps.mean() / max(float(usual.mean()), 1e-6))
+
+
+def _plain(hu: NDArray[np.float32], lung: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Voxels without vessels, whose edges would be taken for noise."""
+    sigma = [1.0] * 3
+    sigma[grid.axial_axis] = 0.0
+    mean = ndimage.gaussian_filter(hu, sigma)
+    return np.asarray(mean < np.median(mean[lung]) + _VESSEL_HU, np.bool_)
 
 
 def _near(hole: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
