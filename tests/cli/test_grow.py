@@ -56,6 +56,14 @@ def test_a_schedule_may_be_a_json_file(case: Path, out: Path, tmp_path: Path) ->
     assert timeline(out)["schedule"] == {"at_days": [0, 45, 90]}
 
 
+def test_the_lesion_may_be_told_in_words(case: Path, out: Path) -> None:
+    words = ("--describe", "a 24 mm cyst in the liver", "--schedule", "0, 90 d")
+    said = scalemai("grow", case, "--out", out, *words, "--workers", 1)
+    assert said.code == 0, said.err
+    (spec,) = timeline(out)["asked"]
+    assert (spec["organ"], spec["kind"], spec["diameter_mm"]) == ("liver", "cyst", [24, 24])
+
+
 def test_the_law_and_the_axis_can_be_chosen(case: Path, out: Path, tmp_path: Path) -> None:
     words = ("--law", "gompertz", "--linear-axis")
     assert scalemai("grow", case, "--out", out, *QUICK, *words).code == 0
@@ -124,7 +132,9 @@ def test_a_case_that_cannot_be_grown_is_listed_and_the_others_are_done(
         (["--schedule", "5, 50 mm", "--diameter", "30mm"], "above the final diameter of 30 mm"),
         (["--law", "linear"], "law: there is no growth law 'linear'"),
         (["--doubling-days", "0"], "doubling_days: 0 days"),
-        (["--organ", "liver,kidney"], "--organ: 'liver,kidney' names several organs"),
+        (["--organ", "liver,kidney"], "--organ: names several lesions"),
+        (["--describe", "two 20 mm liver cysts"], "--describe: names several lesions"),
+        (["--describe", "a liver cyst", "--kind", "cyst"], "--describe: says which lesions"),
         (["--organ", "knee"], "knee"),
         (["--kind", "pdac"], "pdac"),
         (["--diameter", "big"], "'big' is not a range"),

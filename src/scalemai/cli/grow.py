@@ -39,7 +39,7 @@ def grow(
             "'5, 10, 20 mm', or FILE.json."
         ),
     ] = "0-12 months every 3",
-    organ: Annotated[str, typer.Option(help="Organ.")] = "liver",
+    organ: Annotated[str | None, typer.Option(help="Organ; by default the liver.")] = None,
     diameter: Annotated[
         str | None,
         typer.Option(help=f"Longest axial diameter in the last scan; {_DIAMETER} by default."),
@@ -51,7 +51,10 @@ def grow(
     contrast_hu: Annotated[float | None, typer.Option(help="Lesion minus parenchyma.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="More of a lesion, e.g. necrosis=true."),
+        typer.Option("--set", metavar="NAME=VALUE", help="More of the lesion, e.g. necrosis=true."),
+    ] = None,
+    words: Annotated[
+        str | None, typer.Option("--describe", help="The lesion in words, in place of the above.")
     ] = None,
     law: Annotated[str, typer.Option(help="exponential or gompertz.")] = "exponential",
     doubling_days: Annotated[
@@ -87,24 +90,16 @@ def grow(
     from scalemai.synthesis.timeline_files import GrowRequest
     from scalemai.synthesis.timeline_record import read_timeline_notes
 
-    if "," in organ:
-        fix = "run the command once for each"
-        raise ConfigError(f"{organ!r} names several organs", where="--organ", fix=fix)
     plan = read_schedule(schedule)
-    if diameter is None:
+    if diameter is None and words is None:
         diameter = f"{plan.at_mm[-1]:g}mm" if plan.at_mm else _DIAMETER
     asked = make_request(
-        organ,
-        diameter,
-        "1",
-        kind=kind,
-        form=form,
-        site=site,
-        at=at,
-        contrast_hu=contrast_hu,
-        settings=settings or (),
-        seed=seed,
-    )
+        organ, diameter, None, kind=kind, form=form, site=site, at=at, contrast_hu=contrast_hu,
+        settings=settings or (), words=words, seed=seed,
+    )  # fmt: skip
+    if len(asked.specs) != 1 or asked.counts not in ((), ((1, 1),)):
+        option = "--organ" if words is None else "--describe"
+        raise ConfigError("names several lesions", where=option, fix="grow one at a time")
     request = GrowRequest(
         spec=asked.specs[0],
         schedule=plan,

@@ -148,7 +148,8 @@ def _write_series(
     records: list[dict[str, Any]] = []
     stills: list[Row] = []
     for frame in series.backwards():
-        record, still = _write_scan(temporary / frame.name, case, host, frame, view)
+        place = temporary / frame.name
+        record, still = _write_scan(place, case, host, frame, view, series.days[-1])
         records.insert(0, record)
         stills.insert(0, still)
     last = series.last.synthesis
@@ -173,7 +174,7 @@ def _write_series(
 
 
 def _write_scan(
-    place: Path, case: Case, host: Host, frame: Frame, view: View
+    place: Path, case: Case, host: Host, frame: Frame, view: View, last_day: float
 ) -> tuple[dict[str, Any], Row]:
     """Write one scan; return its record and its picture."""
     place.mkdir()
@@ -186,7 +187,7 @@ def _write_scan(
     record = stage_record(frame, case.id, present=bool(mask.array.any()), volume=result.volume)
     write_sidecar(place / STAGE_NAME, record)
     alone = Synthesis(result.volume, result.lesions, result.effects, {}).mask(name)
-    return record, still_of(result.volume, [alone], view, _words(frame), case.id)
+    return record, still_of(result.volume, [alone], view, _words(frame, last_day), case.id)
 
 
 def _view(series: Series) -> View:
@@ -212,8 +213,9 @@ def _view(series: Series) -> View:
     return view_of(series.host, whole, (x, y, z))
 
 
-def _words(frame: Frame) -> list[str]:
-    day = f"{frame.day:>6,.0f}".replace(" ", _FIGURE_SPACE)
+def _words(frame: Frame, last_day: float) -> list[str]:
+    width = len(f"{last_day:.0f}")
+    day = f"{frame.day:>{width}.0f}".replace(" ", _FIGURE_SPACE)
     if frame.lesion is None:
         return [f"day {day}", "below what the scan shows"]
     diameter = frame.lesion.measures.longest_axial_diameter_mm
