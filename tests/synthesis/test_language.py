@@ -318,6 +318,7 @@ def test_the_number_of_lesions_of_a_case_is_drawn_in_its_range_and_repeats() -> 
         ("", "'' tells of no lesion; for example"),
         ("the left kidney", "tells of no lesion"),
         (" , . ", "tells of no lesion"),
+        ("fee fi fo fum foe far fun fig liver mass", "'far' (character 19); and 2 more"),
         ("a liver mass " * 1000, "at most 10,000"),
     ],
 )

@@ -28,6 +28,7 @@ from scalemai.synthesis.vocabulary import vocabulary
 __all__ = ["Description", "Span", "describe", "parse_description"]
 
 _LONGEST_TEXT = 10_000
+_MOST_NAMED = 6
 _EXAMPLE = "for example 'two hypodense 8-15 mm masses in the pancreatic tail'"
 
 
@@ -145,10 +146,12 @@ def parse_description(
 def _unknown_words(unknown: Sequence[Span]) -> ConfigError:
     words = vocabulary()
     told = []
-    for span in unknown:
+    for span in unknown[:_MOST_NAMED]:
         near = words.nearest(span.text)
         hint = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
         told.append(f"{span.text!r} (character {span.start + 1}){hint}")
+    if len(unknown) > _MOST_NAMED:
+        told.append(f"and {len(unknown) - _MOST_NAMED:,} more")
     what = f"unknown word{'s' if len(told) > 1 else ''}: {'; '.join(told)}"
     return ConfigError(what, where="description", fix="change them, or have them ignored")
 

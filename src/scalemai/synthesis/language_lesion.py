@@ -347,7 +347,7 @@ def _in_description(error: ConfigError) -> ConfigError:
 
 
 def site_in_words(text: str, facts: Organ) -> str | None:
-    """The site of an organ that a text names, as "Left upper lobe"; None if it names none of them."""
+    """The site of an organ that a text names, as "Left upper lobe"; None if there is none such."""
     items = [item for item in items_of(text) if item.code not in "sT,.&()-"]
     if any(item.code not in "LO" for item in items):
         return None
