@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP, march
+from scalemai.synthesis.automaton import (
+    BARRIER_LUMEN,
+    BARRIER_OUTSIDE,
+    BARRIER_SLOW,
+    BARRIER_STOP,
+    BARRIER_WALL,
+    march,
+)
+from scalemai.synthesis.draw import draw_recipe
+from scalemai.synthesis.field import GrowthField, grow, label, render
+from scalemai.synthesis.interior import aim_hu
+from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.noise import value_noise
+from scalemai.synthesis.recipe import Necrosis, Recipe
+from scalemai.synthesis.spec import LesionSpec
+from scalemai.synthesis.tissue import crop_mask, prepare_tissue
+
+from .conftest import ellipsoid_host
 
 SIDE = 61
 
@@ -140,3 +157,131 @@ def test_noise_has_unit_variance_and_no_seams() -> None:
     assert values.std() == pytest.approx(1.0, abs=0.08)
     near = np.array([value_noise(table, *(p + 1e-4)) for p in points])
     assert np.abs(near - values).max() < 5e-3
+
+
+@pytest.mark.parametrize(
+    ("code", "speeds", "slower"),
+    [
+        (BARRIER_OUTSIDE, {"outside": 0.4}, True),
+        (BARRIER_OUTSIDE, {"outside": 0.0}, True),
+        (BARRIER_LUMEN, {"lumen": 0.3}, True),
+        (BARRIER_LUMEN, {"lumen": 1.8}, False),
+    ],
+)
+def test_what_lies_beyond_the_organ_has_a_speed_of_its_own(
+    code: int, speeds: dict[str, float], slower: bool
+) -> None:
+    barrier = np.zeros((SIDE,) * 3, np.uint8)
+    barrier[SIDE // 2 + 5 :] = code
+    time, *_ = run(barrier=barrier, diameter_mm=40.0, tail=40.0, **speeds)
+    free, *_ = run(diameter_mm=40.0, tail=40.0)
+    there, usual = (
+        time[SIDE // 2 + 12, SIDE // 2, SIDE // 2],
+        free[SIDE // 2 + 12, SIDE // 2, SIDE // 2],
+    )
+    speed = next(iter(speeds.values()))
+    assert (there > usual) == slower
+    if speed > 0:
+        assert there == pytest.approx(5 + 7 / speed, rel=0.1)
+    else:
+        assert there == np.inf
+
+
+def test_a_front_runs_freely_in_a_wall_whatever_its_attenuation() -> None:
+    hu = np.full((SIDE,) * 3, 100.0, np.float32)
+    hu[SIDE // 2 + 5 :] = 220.0  # would be a vessel
+    slow, *_ = run(hu=hu)
+    barrier = np.where(hu > 200.0, BARRIER_WALL, 0).astype(np.uint8)
+    time, *_ = run(hu=hu, barrier=barrier)
+    free, *_ = run()
+    place = (SIDE // 2 + 10, SIDE // 2, SIDE // 2)
+    assert slow[place] > 2 * free[place]
+    assert time[place] == pytest.approx(free[place], rel=0.06)
+
+
+def test_spicules_run_ahead_of_the_front() -> None:
+    along = np.array([[1.0, 0.0, 0.0, 18.0]])
+    time, *_ = run(diameter_mm=20.0, tail=20.0, spicules=along)
+    right, left = (
+        time[SIDE // 2 + 15, SIDE // 2, SIDE // 2],
+        time[SIDE // 2 - 15, SIDE // 2, SIDE // 2],
+    )
+    assert right < 0.6 * left
+
+
+def grown_field(
+    spacing_mm: tuple[float, float, float], **changes: Any
+) -> tuple[GrowthField, Neighbourhood, Recipe]:
+    """A lesion of 30 mm in a uniform organ on a grid of the CT, through the whole front end."""
+    volume, masks = ellipsoid_host(
+        spacing_mm=spacing_mm, semi_axes_mm=(45.0, 45.0, 45.0), noise_hu=0.0
+    )
+    box = crop_mask(masks["liver"])
+    assert box is not None
+    tissue = prepare_tissue(box, volume.grid)
+    spec = LesionSpec(organ="liver", kind="hcc", diameter_mm=(30, 30), at_mm=(0.4, -0.3, 0.2))
+    recipe, around = draw_recipe(spec, volume, tissue, case_id="a", number=1, seed=0)
+    plain = {"irregularity": 0.0, "axes": (1.0, 1.0, 1.0), "spicules": 0, "necrosis": None}
+    recipe = replace(recipe, **(plain | changes))
+    return grow(recipe, around), around, recipe
+
+
+def test_growth_is_isotropic_within_five_percent_on_anisotropic_grids() -> None:
+    field, around, recipe = grown_field((0.7, 0.7, 2.5))
+    centre = around.grid.to_voxel(recipe.centre_mm)
+    speeds = []
+    for direction in np.random.default_rng(0).standard_normal((300, 3)):
+        unit = direction / np.linalg.norm(direction)
+        step = around.grid.inverse[:3, :3] @ (12.0 * unit)
+        cell = field.from_voxel[:, :3] @ (centre + step) + field.from_voxel[:, 3]
+        low = np.floor(cell).astype(int)
+        share = cell - low
+        arrival = 0.0
+        for corner in np.ndindex(2, 2, 2):
+            weight = np.prod(np.where(corner, share, 1 - share))
+            arrival += weight * field.time[tuple(low + corner)]
+        speeds.append(12.0 / arrival)
+    assert max(speeds) / min(speeds) < 1.05
+
+
+def test_density_builds_up_behind_the_front_over_the_width_of_the_margin() -> None:
+    """Without the rule of growth every cell is full at once and all borders are equally sharp."""
+    widths = {}
+    for margin in (0.5, 6.0):
+        field, around, recipe = grown_field((1.0, 1.0, 1.0), margin_mm=margin)
+        rendering = render(field, recipe, around)
+        assert rendering is not None
+        fading = (rendering.density > 0.1) & (rendering.density < 0.9)
+        widths[margin] = fading.sum() / (rendering.density >= 0.5).sum()
+    assert widths[6.0] > 3 * widths[0.5]
+
+
+def test_what_is_occupied_stays_occupied() -> None:
+    field, around, recipe = grown_field((1.0, 1.0, 2.0), irregularity=0.4)
+    filled = None
+    for edge in np.linspace(0.2, 1.0, 9) * field.edge:
+        rendering = render(field, recipe, around, float(edge))
+        assert rendering is not None
+        now = np.zeros(around.grid.shape)
+        now[rendering.box] = rendering.filled
+        assert filled is None or (now >= filled).all()
+        filled = now
+
+
+def test_the_core_dies_only_once_it_lies_deeper_than_the_viable_rim() -> None:
+    """Death changes how cells look, never whether they are tumor."""
+    necrosis = Necrosis(rim_share=0.5, core_hu=20.0)
+    field, around, recipe = grown_field((1.0, 1.0, 1.0), necrosis=necrosis, texture_sd_hu=0.0)
+    alive = replace(recipe, necrosis=None)
+    for edge, dies in ((0.35 * field.edge, False), (field.edge, True)):
+        rendering = render(field, recipe, around, edge)
+        assert rendering is not None
+        usual = around.parenchyma.mean_hu
+        with_death, without = (aim_hu(field, rendering, r, usual) for r in (recipe, alive))
+        assert (np.abs(with_death - without) > 5.0).any() == dies
+        mask = label(rendering, around)
+        assert np.array_equal(mask, label(rendering, around))
+        if dies:
+            core = rendering.age > 0.75 * field.edge
+            assert np.abs(with_death[core] - 20.0).max() < 2.0
+            assert mask[core].all()

@@ -214,6 +214,7 @@ def test_earlier_lesions_are_pushed_along_and_stay_labelled(make_host: MakeHost)
         ({"organ": "liver", "kind": "pdac"}, "lesion kind of liver"),
         ({"organ": "liver", "form": "polypoid"}, "form"),
         ({"organ": "liver", "duct": True}, "duct"),
+        ({"organ": "pancreas", "kind": "cyst", "duct": True}, "duct"),
         ({"organ": "pancreas", "atrophy": True, "duct": False}, "atrophy"),
         ({"organ": "liver", "kind": "cyst", "contrast": "hyper"}, "contrast"),
         ({"organ": "liver", "contrast": "hypo", "contrast_hu": 20.0}, "contrast"),

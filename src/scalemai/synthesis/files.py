@@ -13,7 +13,7 @@ import numpy as np
 
 from scalemai.anatomy import Organ, is_lesion, organ
 from scalemai.case import Case
-from scalemai.errors import IntensityError, ScaleMAIError
+from scalemai.errors import IntensityError, MissingStructureError, ScaleMAIError
 from scalemai.io.atomic import atomic_folder
 from scalemai.io.nifti import read_grid, write_labels, write_mask, write_volume
 from scalemai.plausibility import check_mask_on_ct
@@ -246,6 +246,9 @@ def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
 
     if request.population is not None:
         there = [name for name in request.population.organs if is_there(name)]
+        if not there:
+            fix = f"give masks of {' or '.join(request.population.organs)}"
+            raise MissingStructureError("has no organ of the population", where=case.id, fix=fix)
         return list(request.population.only(there).lesions(case.id, request.seed))
     rng = random_stream(request.seed, case.id, 0, "count")
     if request.counts:

@@ -27,7 +27,8 @@ def draw_obstructed(
 ) -> tuple[Obstructed, ...]:
     """Draw which ducts a lesion closes, their calibre upstream, and how far the gland shrinks.
 
-    A duct that was asked for is closed wherever the lesion lies at it; the facts decide else.
+    The kind's first duct is closed wherever the lesion lies, if that was asked for; else, and for
+    others, the facts say at which sites.
     """
     found: list[Obstructed] = []
     for facts in kind.obstructs:
@@ -37,7 +38,8 @@ def draw_obstructed(
         small = recipe.diameter_mm < facts.from_diameter_mm
         if not spec.duct and (small or happens >= facts.probability):
             continue
-        if facts.sites and _site_of(recipe, tissue, sites) not in facts.sites:
+        at_will = spec.duct and facts is kind.obstructs[0]
+        if not at_will and facts.sites and _site_of(recipe, tissue, sites) not in facts.sites:
             continue
         low, high = facts.atrophy.low, facts.atrophy.high
         atrophy = low + thin * (high - low)

@@ -207,8 +207,9 @@ def _check_look(spec: LesionSpec) -> None:
 
 
 def _check_surroundings(spec: LesionSpec, facts: Organ) -> None:
+    kinds = facts.kinds if spec.kind is None else (facts.kind(spec.kind),)
     for name in ("duct", "atrophy"):
-        if getattr(spec, name) and not spec.possible_kinds:
+        if getattr(spec, name) and not any(kind.obstructs for kind in kinds):
             what = f"{spec.kind or facts.name} closes no duct"
             raise ConfigError(what, where=name, fix="leave it out, or ask for pancreatic pdac")
     if spec.atrophy and spec.duct is False:
