@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scalemai.anatomy import Organ, organ, organ_names, structure
+from scalemai.anatomy import Organ, is_lesion, organ, organ_names, structure
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
@@ -22,6 +22,7 @@ from scalemai.volume import Volume
 
 __all__ = ["FoundLesion", "LesionPlace", "find_lesions", "organ_of_lesion", "place_of"]
 
+_EXAMPLE = "liver_lesion"
 _MARGIN_MM = 30.0
 _LUNG_MARGIN_MM = 80.0  # a piece of lung is copied from there
 _MOST_IN_CHEST_WALL = 0.2  # of a nodule, by a mask that is drawn a little too large
@@ -112,10 +113,13 @@ def organ_of_lesion(name: str) -> Organ:
     UnknownNameError
         If there is no such structure.
     ConfigError
-        If nothing is known of the organ, or normal tissue cannot be put in the lesion's place: the
-        wall of a hollow organ and the cortex of a bone are gone where a tumor was.
+        If it is no lesion, nothing is known of its organ, or normal tissue cannot be put in the
+        lesion's place: the wall of a hollow organ and the cortex of a bone are gone where a tumor
+        was.
     """
     entry = structure(name)
+    if not is_lesion(name):
+        raise ConfigError(f"{name} is no lesion", where="lesion", fix=f"for example {_EXAMPLE}")
     while entry.name not in organ_names():
         if entry.parent is None:
             what = f"normal tissue cannot take the place of a {name}: no facts of its organ"
