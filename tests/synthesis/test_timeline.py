@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest
 from scalemai.anatomy import organ
 from scalemai.cases.phantom import generate_phantom, sample_spec
 from scalemai.errors import ConfigError, GeometryError, PlacementError
+from scalemai.geometry import Grid
 from scalemai.measure import longest_axial_diameter_mm
 from scalemai.synthesis.lesion import size_tolerance_mm
 from scalemai.synthesis.schedule import Schedule, parse_schedule
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import synthesize_volume
-from scalemai.synthesis.timeline import Frame, Timeline, grow_series
+from scalemai.synthesis.timeline import Frame, Timeline, grow_series, plan_series
+from scalemai.synthesis.tissue import crop_mask
 from scalemai.volume import Mask, Volume
 
 from .conftest import Host, MakeHost, ellipsoid_host, read_real_host
@@ -243,6 +246,30 @@ def test_the_host_is_not_changed(make_host: MakeHost) -> None:
     _ = [frame.volume for frame in timeline.frames]
     assert volume.stored.tobytes() == before
     assert (masks["liver"].array == kept).all()
+
+
+def test_a_series_of_any_length_needs_one_more_volume_in_memory(make_host: MakeHost) -> None:
+    volume, masks = make_host()
+    wide = [(100, 100), (100, 100), (100, 100)]  # a small organ in a large scan
+    affine = volume.grid.affine.copy()
+    affine[:3, 3] -= 100.0
+    stored = np.asfortranarray(np.pad(volume.stored, wide))
+    grid = Grid(stored.shape, affine)
+    host = Volume(stored, grid, metadata=volume.metadata)
+    box = crop_mask(Mask(np.pad(masks["liver"].array, wide), grid, "liver"))
+    assert box is not None
+    spec = LesionSpec(organ="liver", diameter_mm=(15, 15))
+    plan = plan_series(
+        host, {"liver": box}, spec, EACH, case_id="case", seed=0, doubling_days=DOUBLING_DAYS
+    )
+    tracemalloc.start()
+    try:
+        for frame in plan.backwards():
+            assert frame.volume.stored.nbytes == stored.nbytes
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.9 * stored.nbytes  # beside the host: one copy, and work on the lesion's box
 
 
 def test_the_same_request_gives_the_same_series_and_another_seed_another(
