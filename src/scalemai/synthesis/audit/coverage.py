@@ -11,7 +11,7 @@ from typing import Any
 from scalemai.anatomy import organ
 from scalemai.synthesis.audit.findings import LesionFindings
 
-__all__ = ["CONTRAST_BINS_HU", "SIZE_BINS_MM", "Coverage", "coverage_of"]
+__all__ = ["CONTRAST_BINS_HU", "NOT_KNOWN", "SIZE_BINS_MM", "Coverage", "coverage_of"]
 
 SIZE_BINS_MM = (10.0, 20.0, 50.0)
 """Longest axial diameter; up to 20 mm is what early detection is about (T1 of many organs)."""
@@ -19,6 +19,8 @@ SIZE_BINS_MM = (10.0, 20.0, 50.0)
 CONTRAST_BINS_HU = (-100.0, -50.0, -20.0, 0.0, 20.0, 50.0)
 """Lesion minus organ; within 20 HU of it a lesion is called isoattenuating here (author's
 choice)."""
+
+NOT_KNOWN = "not known"
 
 _RARE = 0.25  # a share of less than a quarter of the real one is a gap; author's choice
 
@@ -106,7 +108,7 @@ def _counts(bins: Sequence[str], values: Iterable[str]) -> dict[str, int]:
     counted = Counter(values)
     counts = {name: counted.pop(name, 0) for name in bins}
     if sum(counted.values()):
-        counts["not known"] = sum(counted.values())
+        counts[NOT_KNOWN] = sum(counted.values())
     return counts
 
 

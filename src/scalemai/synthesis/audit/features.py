@@ -1,7 +1,8 @@
 """What a classifier is shown of a patch: never the tumor itself, only what editing may leave.
 
 Three views. ``surround`` sees the shell of organ round the edit and the step across its border.
-``inside`` sees the finest scales within the label, relative to the noise around. ``whole`` adds the
+``inside`` sees the noise within the label, relative to that around, after what the edit
+changed smoothly has been taken out. ``whole`` adds the
 slow parts, for comparisons in which both classes hold a lesion.
 """
 
@@ -64,9 +65,9 @@ def _surround(patch: Patch) -> dict[str, float]:
 
 
 def _inside(patch: Patch) -> dict[str, float]:
-    found = _relative("inside", patch, patch.lesion, patch.tissue & ~patch.zone)
-    found |= {f"inside_{name}": value for name, value in _rounding(patch, patch.lesion).items()}
-    return found
+    core = patch.core
+    found = _relative("inside", patch, core, patch.tissue & ~patch.zone, hu=patch.flattened)
+    return found | {f"inside_{name}": value for name, value in _rounding(patch, core).items()}
 
 
 def _slow(patch: Patch) -> dict[str, float]:
@@ -101,9 +102,13 @@ def rise_of(patch: Patch) -> float | None:
 
 
 def _relative(
-    prefix: str, patch: Patch, where: NDArray[np.bool_], reference: NDArray[np.bool_]
+    prefix: str,
+    patch: Patch,
+    where: NDArray[np.bool_],
+    reference: NDArray[np.bool_],
+    hu: NDArray[np.float32] | None = None,
 ) -> dict[str, float]:
-    here = noise_of(patch.hu, where, patch.grid)
+    here = noise_of(patch.hu if hu is None else hu, where, patch.grid)
     there = noise_of(patch.hu, reference, patch.grid)
     if here is None or there is None:
         return dict.fromkeys((f"{prefix}_{name}" for name in _NOISE), float("nan"))

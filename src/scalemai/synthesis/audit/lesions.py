@@ -37,7 +37,6 @@ def findings_of(
     patch: Patch,
     *,
     sham: Patch | None = None,
-    host: Patch | None = None,
     whole: bool = False,
     site: str = "",
     kind: str = "",
@@ -53,8 +52,6 @@ def findings_of(
         The lesion.
     sham
         Place without a lesion to compare it with.
-    host
-        The same place before the lesion was put in.
     whole
         Also compute the view that is compared with real lesions.
     site, kind, border_mm, recipe
@@ -95,7 +92,10 @@ def findings_of(
             for name, edit in CONTROLS.items()
         },
         outline=outline_of(
-            patch.lesion, None if host is None else patch.hu - host.hu, patch.grid, diameter
+            patch.lesion,
+            None if patch.host is None else patch.hu - patch.host,
+            patch.grid,
+            diameter,
         ),
         recipe=recipe,
         pictures=(thumbnail(patch),) if sham is None else (thumbnail(patch), thumbnail(sham)),
@@ -105,7 +105,8 @@ def findings_of(
 def _as_real(patch: Patch) -> Patch:
     """The patch with a border that does not need to be known, as that of a real lesion is not."""
     box = StructureBox("", tuple(slice(0, n) for n in patch.grid.shape), patch.lesion)  # type: ignore[arg-type]  # a grid has three axes
-    return replace(patch, zone=pasted(zone_of(box, None, REAL_BORDER_MM, patch.grid), box.region))
+    zone = pasted(zone_of(box, None, REAL_BORDER_MM, patch.grid), box.region)
+    return replace(patch, zone=zone, border_mm=REAL_BORDER_MM, host=None)
 
 
 def organ_name_of(lesion: str) -> str | None:

@@ -8,6 +8,7 @@ from functools import cached_property
 import edt
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from scalemai.geometry import Grid, Region
 from scalemai.synthesis.border import signed_distance_mm
@@ -22,6 +23,8 @@ times the lag over which CT noise is correlated)."""
 
 MARGIN_MM = 20.0
 """How far a patch reaches beyond its lesion: the shell, and undisturbed organ to compare with."""
+
+_SMOOTH_VOXELS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +51,11 @@ class Patch:
         Boolean array: all voxels that the edit touched or would have touched, label and border.
     tissue
         Boolean array: the organ, without other lesions and other edits.
+    host
+        Hounsfield units of the same place before the edit; ``hu`` itself if there was none, None if
+        it is not known.
+    border_mm
+        Width over which the lesion fades, half of it within the label.
     quantum_hu
         Step of the stored numbers in HU; 0 if they are not whole.
     """
@@ -61,6 +69,8 @@ class Patch:
     lesion: NDArray[np.bool_]
     zone: NDArray[np.bool_]
     tissue: NDArray[np.bool_]
+    host: NDArray[np.float32] | None = None
+    border_mm: float = 0.0
     quantum_hu: float = 1.0
 
     @cached_property
@@ -75,6 +85,11 @@ class Patch:
         return -signed_distance_mm(self.lesion, self.grid).astype(np.float64)
 
     @property
+    def core(self) -> NDArray[np.bool_]:
+        """The label without the inner half of the border, whose slope is tumor and no trace."""
+        return np.asarray(self.signed_mm < -0.5 * self.border_mm, np.bool_)
+
+    @property
     def shell(self) -> NDArray[np.bool_]:
         """The organ within :data:`SHELL_MM` of the edit, the edit left out."""
         return np.asarray(self.tissue & ~self.zone & (self.beyond_mm <= SHELL_MM), np.bool_)
@@ -83,6 +98,19 @@ class Patch:
     def afar(self) -> NDArray[np.bool_]:
         """The rest of the organ in the patch: what the scan looks like undisturbed."""
         return np.asarray(self.tissue & (self.beyond_mm > SHELL_MM), np.bool_)
+
+    @cached_property
+    def flattened(self) -> NDArray[np.float32]:
+        """The patch without what the edit changed smoothly within each axial image.
+
+        The tumor goes, since its change is smooth; noise that was made, lost or filtered stays.
+        """
+        if self.host is None:
+            return self.hu
+        sigma = [_SMOOTH_VOXELS] * 3
+        sigma[self.grid.axial_axis] = 0.0
+        smooth = ndimage.gaussian_filter(self.hu - self.host, sigma)
+        return np.asarray(self.hu - smooth, np.float32)
 
     def with_hu(self, hu: NDArray[np.floating]) -> Patch:
         """The same place with other Hounsfield units."""
@@ -128,6 +156,8 @@ def cut_patch(
     group: str,
     number: int,
     organ_name: str,
+    border_mm: float = 0.0,
+    host: Volume | None = None,
     without: tuple[StructureBox, ...] = (),
 ) -> Patch:
     """Cut the place of one lesion out of a scan.
@@ -138,7 +168,7 @@ def cut_patch(
         The scan.
     lesion, zone, organ
         Label, touched voxels, and organ, as boxes of the volume.
-    case, group, number, organ_name
+    case, group, number, organ_name, border_mm, host
         As in :class:`Patch`.
     without
         Other lesions and edits, which belong to neither shell nor organ.
@@ -163,6 +193,8 @@ def cut_patch(
         lesion=pasted(lesion, region),
         zone=pasted(zone, region) | pasted(lesion, region),
         tissue=tissue,
+        host=None if host is None else host.hu(region),
+        border_mm=border_mm,
         quantum_hu=abs(volume.slope) if whole else 0.0,
     )
 

@@ -71,7 +71,7 @@ def contact_sheet(
 ) -> bytes:
     """A PNG of thumbnails: one row per caption, one column per title."""
     height = THUMBNAIL_PIXELS / 60.0
-    figure, axes = _figure(2.6 + 2.2 * height * len(titles), (height + 0.32) * len(rows) + 0.3,
+    figure, axes = _figure(2.5 * height * len(titles), (height + 0.32) * len(rows) + 0.3,
                            len(rows), len(titles))  # fmt: skip
     for n, (caption, pictures) in enumerate(rows):
         for m, picture in enumerate(pictures):
@@ -88,7 +88,7 @@ def contact_sheet(
 def intervals_figure(
     rows: Sequence[tuple[str, float | None, float | None, float | None]],
     *,
-    bar: float,
+    bar: float | None,
     label: str,
     limits: tuple[float, float],
     chance: float,
@@ -100,7 +100,7 @@ def intervals_figure(
     rows
         Name, estimate, and the ends of its interval; None where there is no estimate.
     bar
-        Where the red line stands.
+        Where the red line stands; None for no line.
     label
         Of the axis.
     limits
@@ -119,7 +119,8 @@ def intervals_figure(
         axis.annotate(f"{middle:.2f}", (middle, n), (0, 5), textcoords="offset points",
                       ha="center", fontsize=7, color=_INK)  # fmt: skip
     axis.axvline(chance, color="#98a2b3", lw=1.0, ls=":")
-    axis.axvline(bar, color=_BAR, lw=1.0)
+    if bar is not None:
+        axis.axvline(bar, color=_BAR, lw=1.0)
     axis.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
     axis.set_ylim(len(rows) - 0.4, -0.7)
     axis.set_xlim(*limits)

@@ -87,6 +87,7 @@ def examine_real(case: Case, *, organs: Sequence[str]) -> CaseFindings:
                 group=case.id,
                 number=number,
                 organ_name=name,
+                border_mm=REAL_BORDER_MM,
                 without=tuple(boxes.values()),
             )
             index = np.argwhere(lesion.array).mean(axis=0) + [s.start for s in lesion.region]

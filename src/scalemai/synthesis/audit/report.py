@@ -12,6 +12,7 @@ from markupsafe import Markup
 from scalemai._version import __version__
 from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.audit.audit import Audit, OrganAudit
+from scalemai.synthesis.audit.coverage import NOT_KNOWN
 from scalemai.synthesis.audit.intervals import Interval
 from scalemai.synthesis.audit.pictures import contact_sheet, intervals_figure, profile_figure
 from scalemai.synthesis.audit.verdicts import AUC_BAR, CONTROL_BAR, UPPER_BAR
@@ -74,7 +75,11 @@ def _pictures(one: OrganAudit) -> dict[str, Markup]:
     ]
     made = {
         "auc": intervals_figure(
-            rows, bar=UPPER_BAR, label="AUC, 95 % CI", limits=(0.3, 1.02), chance=0.5
+            rows,
+            bar=UPPER_BAR,
+            label=f"AUC, 95 % CI; red: {UPPER_BAR:.2f}, the bar of the upper end of a view",
+            limits=(0.3, 1.02),
+            chance=0.5,
         )
     }
     noise = [
@@ -83,7 +88,7 @@ def _pictures(one: OrganAudit) -> dict[str, Markup]:
         for which, found in zip(("lesions", "shams"), pair, strict=True)
     ]
     made["noise"] = intervals_figure(
-        noise, bar=1.0, label="inside / around, 95 % CI", limits=_limits(noise), chance=1.0
+        noise, bar=None, label="inside / around, 95 % CI", limits=_limits(noise), chance=1.0
     )
     counts = {
         what: {
@@ -92,7 +97,7 @@ def _pictures(one: OrganAudit) -> dict[str, Markup]:
             if what in of_set
         }
         for what, bins in one.coverage.synthetic.items()
-        if bins
+        if any(name != NOT_KNOWN and count for name, count in bins.items())
     }
     made["coverage"] = profile_figure(counts)
     if one.surest:

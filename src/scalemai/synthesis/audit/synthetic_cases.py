@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from scalemai.errors import (
     GeometryError,
     IntensityError,
     MissingStructureError,
-    PlacementError,
     UnreadableFileError,
 )
 from scalemai.io.nifti import read_labels, read_mask, read_volume
@@ -23,12 +24,9 @@ from scalemai.measure import bounding_box
 from scalemai.synthesis.audit.findings import CaseFindings, LesionFindings
 from scalemai.synthesis.audit.lesions import findings_of, site_of
 from scalemai.synthesis.audit.patches import cut_patch, zone_of
-from scalemai.synthesis.lesion import Lesion
-from scalemai.synthesis.patient import Patient
+from scalemai.synthesis.audit.shams import grow_sham
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.sidecar import Sidecar, checksum, read_sidecar
-from scalemai.synthesis.spec import LARGEST_DIAMETER_MM, SMALLEST_DIAMETER_MM, LesionSpec
-from scalemai.synthesis.synthesize import grow_lesion
 from scalemai.synthesis.target import SIDECAR_NAME
 from scalemai.synthesis.tissue import StructureBox, crop_mask, join_boxes
 from scalemai.volume import Volume
@@ -50,6 +48,38 @@ def synthetic_folders(root: Path) -> list[Path]:
         for folder in sorted(root.iterdir())
         if not folder.name.startswith(".") and any((folder / name).is_file() for name in names)
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """A synthetic case that was read."""
+
+    folder: Path
+    record: Sidecar
+    facts: Mapping[str, Any]
+    host: Volume
+    volume: Volume
+    boxes: dict[str, StructureBox]
+    zones: Mapping[int, StructureBox]
+
+    @property
+    def real(self) -> tuple[StructureBox, ...]:
+        """Lesions that the host has."""
+        return tuple(box for name, box in self.boxes.items() if is_lesion(name))
+
+    def entry(self, number: int) -> Mapping[str, Any]:
+        """What the sidecar says of a lesion."""
+        found: Mapping[str, Any] = next(
+            one for one in self.facts["lesions"] if one["recipe"]["number"] == number
+        )
+        return found
+
+    def asked_site(self, recipe: Recipe) -> str | None:
+        """The site that was asked for, of a satellite that of its parent."""
+        number = recipe.parent or recipe.number
+        asked = self.facts.get("asked", ())
+        site = asked[number - 1].get("site") if number <= len(asked) else None
+        return None if site is None else str(site)
 
 
 def examine_synthetic(
@@ -87,108 +117,111 @@ def examine_synthetic(
         what = f"is no synthetic case: it holds no {SIDECAR_NAME}"
         raise UnreadableFileError(what, where=folder, fix="give what scalemai synthesize wrote")
     record = read_sidecar(sidecar)
-    host, volume = _read_both(folder, record)
-    labels, grid = read_labels(folder / "lesions.nii.gz")
-    if not grid.same_as(volume.grid):
-        what = f"has {grid.describe()}, the CT {volume.grid.describe()}"
-        raise GeometryError(what, where=folder / "lesions.nii.gz", fix="synthesize it again")
-    cropped = (crop_mask(mask) for mask in record.case.each_mask(record.masks, on=host.grid))
-    boxes = {box.name: box for box in cropped if box is not None}
     facts = json.loads(sidecar.read_text(encoding="utf-8"))
+    host, volume = _read_both(folder, record)
     changed = _differing(host, volume)
-    entries = facts["lesions"]
+    labels = _labels(folder, volume)
     found = {recipe.number: _label_box(labels, recipe) for recipe in record.recipes}
-    zones = {
-        recipe.number: zone_of(
-            box, _as_box(changed), float(entry["measured"]["border_mm"]), volume.grid
-        )
-        for recipe, entry in zip(record.recipes, entries, strict=True)
-        if (box := found[recipe.number]) is not None
-    }
-    notes = []
+    zones: dict[int, StructureBox] = {}
+    for one in facts["lesions"]:
+        number, label = one["recipe"]["number"], found[one["recipe"]["number"]]
+        if label is not None:
+            border = float(one["measured"]["border_mm"])
+            zones[number] = zone_of(label, _as_box(changed), border, volume.grid)
+    cropped = (crop_mask(mask) for mask in record.case.each_mask(record.masks, on=host.grid))
+    scene = _Scene(
+        folder=folder,
+        record=record,
+        facts=facts,
+        host=host,
+        volume=volume,
+        boxes={box.name: box for box in cropped if box is not None},
+        zones=zones,
+    )
+    notes, lesions = [], []
     result = checksum(volume)
     if result != record.result_crc32:
         notes.append("its voxels are not those that were written: it was changed afterwards")
-    lesions = []
-    for recipe, entry in zip(record.recipes, entries, strict=True):
-        box = found[recipe.number]
-        if box is None or (organs and recipe.organ not in organs):
-            if box is None:
-                notes.append(f"lesion {recipe.number} has no label")
+    for recipe in record.recipes:
+        if organs and recipe.organ not in organs:
             continue
-        lesions.append(
-            _examine_lesion(
-                folder, host, volume, boxes, record, recipe, entry, box, zones,
-                _asked_site(facts, recipe), whole=whole, seed=seed,
-            )
-        )  # fmt: skip
+        box = found[recipe.number]
+        if box is None:
+            notes.append(f"lesion {recipe.number} has no label")
+            continue
+        lesions.append(_examine_lesion(scene, recipe, box, whole=whole, seed=seed))
         if lesions[-1].sham is None:
-            notes.append(f"lesion {recipe.number}: no place for a sham of its size in the host")
-    far = changed.copy()
-    for zone in zones.values():
-        far[zone.region] &= ~zone.array
+            notes.append(f"lesion {recipe.number}: the host has no place for a sham of its size")
     total = int(np.count_nonzero(changed))
+    for zone in zones.values():
+        changed[zone.region] &= ~zone.array
+    far = int(np.count_nonzero(changed))
     return CaseFindings(
         case=folder.name,
         host=record.voxels_crc32,
         result=result,
-        far_voxels=int(np.count_nonzero(far)),
-        far_share=float(np.count_nonzero(far)) / max(total, 1),
+        far_voxels=far,
+        far_share=far / max(total, 1),
         lesions=tuple(lesions),
         notes=tuple(notes),
     )
 
 
 def _examine_lesion(
-    folder: Path,
-    host: Volume,
-    volume: Volume,
-    boxes: dict[str, StructureBox],
-    record: Sidecar,
-    recipe: Recipe,
-    entry: dict[str, Any],
-    box: StructureBox,
-    zones: dict[int, StructureBox],
-    site: str | None,
-    *,
-    whole: bool,
-    seed: int,
+    scene: _Scene, recipe: Recipe, box: StructureBox, *, whole: bool, seed: int
 ) -> LesionFindings:
-    organ_box = _organ_of(folder, recipe, boxes, volume)
-    others = tuple(zone for number, zone in zones.items() if number != recipe.number)
-    real = tuple(one for name, one in boxes.items() if is_lesion(name))
-    moved = tuple(_changed_structures(folder, entry, recipe))
-    place = {
-        "case": folder.name,
-        "group": record.voxels_crc32,
-        "number": recipe.number,
-        "organ_name": recipe.organ,
-    }
-    zone = zones[recipe.number]
-    patch = cut_patch(volume, box, zone, organ_box, without=(*others, *real, *moved), **place)  # type: ignore[arg-type]
-    before = cut_patch(host, box, zone, organ_box, **place)  # type: ignore[arg-type]
+    measured = scene.entry(recipe.number)["measured"]
+    border = float(measured["border_mm"])
+    site = scene.asked_site(recipe)
+    organ_box = _organ_of(scene, recipe)
+    others = tuple(zone for number, zone in scene.zones.items() if number != recipe.number)
+    place = partial(
+        cut_patch,
+        case=scene.folder.name,
+        group=scene.record.voxels_crc32,
+        number=recipe.number,
+        organ_name=recipe.organ,
+        host=scene.host,
+    )
+    patch = place(
+        scene.volume,
+        box,
+        scene.zones[recipe.number],
+        organ_box,
+        border_mm=border,
+        without=(*others, *scene.real, *_changed_structures(scene, recipe)),
+    )
+    lesion = grow_sham(
+        scene.host,
+        scene.boxes,
+        recipe,
+        diameter_mm=float(measured["longest_axial_diameter_mm"]),
+        site=site,
+        taken=join_boxes([*scene.zones.values(), *scene.real]),
+        case_id=scene.record.case.id,
+        seed=seed,
+    )
     sham = None
-    taken = join_boxes([*zones.values(), *real])
-    lesion = _grow_sham(host, boxes, recipe, entry, taken, site, record.case.id, seed)
     if lesion is not None:
         label = StructureBox(recipe.lesion, lesion.region, lesion.mask)
         edited = StructureBox(recipe.lesion, lesion.region, lesion.edited)
-        sham = cut_patch(
-            host,
+        width = lesion.measures.border_mm
+        sham = place(
+            scene.host,
             label,
-            zone_of(label, edited, lesion.measures.border_mm, host.grid),
-            boxes[lesion.recipe.structure],
-            without=real,
-            **place,  # type: ignore[arg-type]
+            zone_of(label, edited, width, scene.host.grid),
+            scene.boxes[lesion.recipe.structure],
+            border_mm=width,
+            without=scene.real,
         )
+    facts = organ(recipe.organ)
     return findings_of(
         patch,
         sham=sham,
-        host=before,
         whole=whole,
-        site=site_of(organ(recipe.organ), organ_box, recipe.centre_mm, boxes, volume),
+        site=site_of(facts, organ_box, recipe.centre_mm, scene.boxes, scene.volume),
         kind=recipe.kind,
-        border_mm=float(entry["measured"]["border_mm"]),
+        border_mm=border,
         recipe=_form_of(recipe),
         seed=seed,
     )
@@ -222,6 +255,16 @@ def _differing(host: Volume, volume: Volume) -> NDArray[np.bool_]:
     return changed
 
 
+def _labels(folder: Path, volume: Volume) -> NDArray[Any]:
+    """The numbers of the lesions, seen to lie on the grid of the CT."""
+    path = folder / "lesions.nii.gz"
+    labels, grid = read_labels(path)
+    if not grid.same_as(volume.grid):
+        what = f"has {grid.describe()}, the CT {volume.grid.describe()}"
+        raise GeometryError(what, where=path, fix="synthesize the case again")
+    return labels
+
+
 def _label_box(labels: NDArray[Any], recipe: Recipe) -> StructureBox | None:
     mask = np.asarray(labels == recipe.number, np.bool_)
     region = bounding_box(mask)
@@ -234,77 +277,32 @@ def _as_box(changed: NDArray[np.bool_]) -> StructureBox:
     return StructureBox("changed", (i, j, k), changed)
 
 
-def _organ_of(
-    folder: Path, recipe: Recipe, boxes: dict[str, StructureBox], volume: Volume
-) -> StructureBox:
+def _organ_of(scene: _Scene, recipe: Recipe) -> StructureBox:
     """The organ as it is in the synthetic case, which mass effect may have moved."""
-    path = folder / "segmentations" / f"{recipe.structure}.nii.gz"
+    path = scene.folder / "segmentations" / f"{recipe.structure}.nii.gz"
     box = None
     if path.is_file():
         mask = read_mask(path, recipe.structure)
-        mask.require_grid(volume.grid)
+        mask.require_grid(scene.volume.grid)
         box = crop_mask(mask)
-    box = box or boxes.get(recipe.structure)
+    box = box or scene.boxes.get(recipe.structure)
     if box is None:
         what = f"has no mask of the {recipe.structure} that lesion {recipe.number} lies in"
-        raise MissingStructureError(what, where=folder, fix="synthesize it again")
+        raise MissingStructureError(what, where=scene.folder, fix="synthesize it again")
     return box
 
 
-def _changed_structures(folder: Path, entry: dict[str, Any], recipe: Recipe) -> list[StructureBox]:
+def _changed_structures(scene: _Scene, recipe: Recipe) -> list[StructureBox]:
     """Ducts and vessels that the lesion widened or narrowed: anatomy, and no trace of editing."""
     found = []
-    for name in entry.get("effects", {}).get("structures", ()):
-        path = folder / "segmentations" / f"{name}.nii.gz"
+    for name in scene.entry(recipe.number).get("effects", {}).get("structures", ()):
+        path = scene.folder / "segmentations" / f"{name}.nii.gz"
         if name in (recipe.structure, recipe.organ) or is_lesion(name) or not path.is_file():
             continue
         box = crop_mask(read_mask(path, name))
         if box is not None:
             found.append(box)
     return found
-
-
-def _grow_sham(
-    host: Volume,
-    boxes: dict[str, StructureBox],
-    recipe: Recipe,
-    entry: dict[str, Any],
-    taken: StructureBox | None,
-    site: str | None,
-    case_id: str,
-    seed: int,
-) -> Lesion | None:
-    """A lesion of the same kind and size elsewhere in the host, which is not painted."""
-    diameter = float(entry["measured"]["longest_axial_diameter_mm"])
-    diameter = min(max(diameter, SMALLEST_DIAMETER_MM), LARGEST_DIAMETER_MM)
-    spec = LesionSpec(
-        organ=recipe.organ,
-        diameter_mm=(diameter, diameter),
-        kind=recipe.kind,
-        form=recipe.form,
-        site=site,
-    )
-    there = dict(boxes)
-    if taken is not None:  # the sham must not look at the place of the edit
-        there[recipe.lesion] = taken
-    try:
-        return grow_lesion(
-            Patient(host, there),
-            spec,
-            case_id=f"sham of {case_id}",
-            number=recipe.number,
-            seed=seed,
-        )
-    except PlacementError:
-        return None
-
-
-def _asked_site(facts: dict[str, Any], recipe: Recipe) -> str | None:
-    """The site that was asked for, of a satellite that of its parent."""
-    number = recipe.parent or recipe.number
-    asked = facts.get("asked", ())
-    site = asked[number - 1].get("site") if number <= len(asked) else None
-    return None if site is None else str(site)
 
 
 def _form_of(recipe: Recipe) -> str:
