@@ -30,6 +30,8 @@ _SOFT_HU = (-200.0, 300.0)  # where noise is measured: neither gas nor lung nor 
 _ALIKE = 2.5  # standard deviations of the averaged noise within which voxels look alike
 _STRUCTURE = 1.8  # times as far apart: what differs by more is structure; with the above, 4.5
 # standard deviations, which the range of a score of noisy values seldom reaches
+_REST = 2.5  # standard deviations of the noise of one voxel
+_STEEP, _AT_STEEP = 5.0, 0.2
 _LEAST_NOISE_HU = 1.0
 
 
@@ -72,16 +74,17 @@ def warp_hu(
     edited = np.zeros(hu.shape, np.bool_)
     needed = np.zeros(hu.shape[:2], np.bool_)
     _find_changes(guide, offset, alike, edited, needed)
-    structure = _structure(hu, guide, reach, np.float32(alike), needed)
+    most = np.float32(_REST * _noise_hu(hu, (first, second)))
+    structure = _structure(hu, guide, reach, np.float32(alike), most, needed)
     _move(structure, offset, edited, hu)
     back = np.argsort(order)
     return np.ascontiguousarray(hu.transpose(back)), np.ascontiguousarray(edited.transpose(back))
 
 
 def _noise_hu(guide: NDArray[np.float32], spacing_mm: tuple[float, float]) -> float:
-    """Standard deviation in HU of the noise that is left in local means, robustly.
+    """Standard deviation in HU of the noise of axial images, or of their local means, robustly.
 
-    ``guide`` holds axial images, its last two axes, of the given spacing.
+    The images are the last two axes, of the given spacing.
     """
     differences = []
     soft = (guide > _SOFT_HU[0]) & (guide < _SOFT_HU[1])
@@ -156,9 +159,13 @@ def _structure(
     guide: NDArray[np.float32],
     reach: NDArray[np.int64],
     alike: np.float32,
+    most: np.float32,
     needed: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Mean of the voxels nearby whose local mean is like that of the voxel itself."""
+    """Mean of the voxels nearby whose local mean is like that of the voxel itself.
+
+    What is farther from it than ``most`` is no noise but a thin structure, such as skin.
+    """
     ni, nj, nk = hu.shape
     structure = np.empty_like(hu)
     total = np.empty(nk, np.float32)
@@ -183,7 +190,15 @@ def _structure(
                             count[low:high],
                         )
             for k in range(nk):
-                structure[i, j, k] = total[k] / count[k]
+                mean = total[k] / count[k]
+                low, high = centre[k], centre[k]
+                for q, r in ((j - 1, k), (j + 1, k), (j, k - 1), (j, k + 1)):
+                    near = guide[i, min(max(q, 0), nj - 1), min(max(r, 0), nk - 1)]
+                    low, high = min(low, near), max(high, near)
+                # At the skin or a gut full of gas hardly anything is noise.
+                limit = most if high - low < _STEEP * most else _AT_STEEP * most
+                rest = min(max(hu[i, j, k] - mean, -limit), limit)
+                structure[i, j, k] = hu[i, j, k] - rest
     return structure
 
 

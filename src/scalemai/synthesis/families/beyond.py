@@ -26,7 +26,8 @@ def open_beyond(
     """
     mean = axial_mean(around.hu, around)
     beside = ndimage.binary_dilation(around.organ, _cross(around))
-    fits = (mean >= low_hu) & ((mean <= high_hu) | (beside & (mean <= around.parenchyma.mean_hu)))
+    densest = around.parenchyma.mean_hu + 2.0 * around.parenchyma.noise_hu
+    fits = (mean >= low_hu) & ((mean <= high_hu) | (beside & (mean <= densest)))
     open_ = fits & ~around.organ & ~around.domain & (around.barrier == 0)
     away = edt.edt(~around.organ, anisotropy=around.grid.spacing_mm)
     open_ &= away <= reach_mm
