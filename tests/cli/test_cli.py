@@ -28,7 +28,10 @@ from .hosts import (
     write_dicom,
 )
 
-COMMANDS = ("synthesize", "phantom", "replay", "preview", "info", "index")
+COMMANDS = (
+    "synthesize", "grow", "rewind", "remove", "describe", "population", "audit", "gallery",
+    "phantom", "replay", "preview", "info", "index",
+)  # fmt: skip
 HEAVY = (
     "torch", "numpy", "scipy", "nibabel", "numba", "polars", "matplotlib", "pydicom", "highdicom",
     "rich",
