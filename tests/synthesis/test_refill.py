@@ -12,7 +12,7 @@ from scalemai.geometry import Grid
 from scalemai.synthesis.border import measure_border, signed_distance_mm
 from scalemai.synthesis.lungs import lung_around
 from scalemai.synthesis.noise_model import continued_noise, measure_noise
-from scalemai.synthesis.outline import expected_organ
+from scalemai.synthesis.outline import expected_organ, overlooked
 from scalemai.synthesis.refill import refill
 from scalemai.synthesis.relaxation import harmonic
 
@@ -145,6 +145,18 @@ def test_the_surface_runs_where_it_would_without_the_lesion(
     assert np.count_nonzero(carried) <= 0.05 * np.count_nonzero(lesion)
     wrong = np.count_nonzero((expected != organ) & lesion) / np.count_nonzero(lesion)
     assert wrong <= tolerance
+
+
+def test_organ_that_a_small_mask_leaves_out_is_found_and_other_tissue_is_not() -> None:
+    organ, small = ball(30.0), ball(29.0)
+    hu = np.where(organ, 180.0, -100.0) + noise(8.0)
+    muscle = (POINTS[..., 1] > 0) & ~organ
+    hu = np.where(muscle, 60.0 + noise(8.0, seed=1), hu).astype(np.float32)
+    found = overlooked(hu, small, NOTHING, GRID)
+    # Slices above and below the ball are not looked at.
+    left_out = organ & ~small & ndimage.binary_dilation(small, np.ones((3, 3, 1)))
+    assert (found & left_out).sum() > 0.97 * left_out.sum()
+    assert (found & ~organ).sum() < 0.03 * left_out.sum()
 
 
 def test_the_border_of_a_lesion_is_measured() -> None:

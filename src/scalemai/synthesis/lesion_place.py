@@ -16,7 +16,7 @@ from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 from scalemai.synthesis.border import LesionBorder, measure_border, signed_distance_mm
 from scalemai.synthesis.lungs import lung_around
-from scalemai.synthesis.outline import expected_organ
+from scalemai.synthesis.outline import expected_organ, overlooked
 from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Volume
 
@@ -24,6 +24,7 @@ __all__ = ["FoundLesion", "LesionPlace", "find_lesions", "organ_of_lesion", "pla
 
 _EXAMPLE = "liver_lesion"
 _MARGIN_MM = 30.0
+_BESIDE_MM = 8.0
 _LUNG_MARGIN_MM = 80.0  # a piece of lung is copied from there
 _MOST_IN_CHEST_WALL = 0.2  # of a nodule, by a mask that is drawn a little too large
 _MOST_OF_ORGAN = 0.5  # author's choice: more leaves too little to learn from
@@ -75,7 +76,7 @@ class LesionPlace:
     inside
         The lesion.
     tissue
-        The organ's mask and the lesion.
+        The organ's mask, the lesion, and organ beside the mask near the lesion.
     expected
         The organ as it would be without the lesion; ``tissue`` beyond it is the bulge.
     hole
@@ -218,11 +219,13 @@ def place_of(
     if name and share > _MOST_OF_ORGAN:
         what = f"{title} is {100 * share:.0f} % of the {name}"
         raise PlacementError(what, fix="leave it out: too little normal tissue is left")
+    distance = signed_distance_mm(inside, grid)
+    if not lung:
+        tissue |= overlooked(hu, tissue, every, grid) & (distance > -_BESIDE_MM)
     border = measure_border(hu, inside, tissue & ~every, grid)
     expected = expected_organ(tissue, inside, grid)
     if lung and np.count_nonzero(inside & ~expected) > _MOST_IN_CHEST_WALL * lesion.voxels:
         expected = tissue  # a surface with fissures and vessels is no quadric
-    distance = signed_distance_mm(inside, grid)
     wide = (distance >= -border.reach_mm) | _beside(inside, grid)
     others = every & ~inside
     bulge = tissue & ~expected

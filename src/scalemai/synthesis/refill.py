@@ -39,7 +39,7 @@ _TREND_MM = 8.0
 _TAPER_MM = 3.0
 _DEPTH_BIN_MM = 1.5
 _FEWEST_IN_BIN = 40
-_FEWEST_VOXELS = 200
+_FEWEST_VOXELS = 100
 _CLIP_SD = 2.5
 _BLUR_VOXELS = 0.6  # of an organ's surface in the axial image
 _BAND_VOXELS = 3
@@ -113,8 +113,8 @@ def refill(
         what = f"{np.count_nonzero(known)} voxels of the organ are left around the lesion"
         raise PlacementError(what, fix="leave the case out: too little tissue to learn from")
     beyond = ~organ & ~hole & ~lesions
-    share = _blurred(organ, grid)
     outside, beside = _course_outside(hu, hole, bulge, beyond, grid)
+    share = _blurred(organ, grid)
     depth = _depth_mm(organ, grid)
     if lung:
         course, grain = transplant(hu, hole & organ, known, depth, grid, rng)
