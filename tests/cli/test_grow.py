@@ -125,13 +125,13 @@ def test_a_case_that_cannot_be_grown_is_listed_and_the_others_are_done(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--schedule", "soon"], "schedule: 'soon' is not a schedule"),
+        (["--schedule", "soon"], "--schedule: 'soon' is not a schedule"),
         (["--schedule", "0, 90"], "has no unit"),
-        (["--schedule", "-90, 0 d"], "at_days: -90 d is negative"),
+        (["--schedule", "-90, 0 d"], "--schedule: -90 d is negative"),
         (["--schedule", "none.json"], "none.json: cannot be read"),
         (["--schedule", "5, 50 mm", "--diameter", "30mm"], "above the final diameter of 30 mm"),
-        (["--law", "linear"], "law: there is no growth law 'linear'"),
-        (["--doubling-days", "0"], "doubling_days: 0 days"),
+        (["--law", "linear"], "--law: there is no growth law 'linear'"),
+        (["--doubling-days", "0"], "--doubling-days: 0 days"),
         (["--organ", "liver,kidney"], "--organ: names several lesions"),
         (["--describe", "two 20 mm liver cysts"], "--describe: names several lesions"),
         (["--describe", "a liver cyst", "--kind", "cyst"], "--describe: says which lesions"),

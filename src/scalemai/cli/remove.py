@@ -56,13 +56,13 @@ def remove(
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
-    from scalemai.synthesis.counterfactual_batch import change_cases, open_change_ledger
     from scalemai.synthesis.removal_files import (
         REMOVAL_NAME,
         RemovalRequest,
         read_removal_notes,
         remove_case,
     )
+    from scalemai.synthesis.runs import open_run, write_cases
 
     names = lesion_names(lesion)
     request = RemovalRequest(lesions=names, numbers=lesion_numbers(number), seed=seed)
@@ -79,8 +79,8 @@ def remove(
     given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
     reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
     asked = asdict(request)
-    with open_change_ledger(out, "remove", asked, shard=(part, parts), reading=reading) as ledger:
-        run = change_cases(
+    with open_run(out, "remove", asked, shard=(part, parts), reading=reading) as ledger:
+        run = write_cases(
             partial(remove_case, out=out, request=request),
             chosen,
             out,

@@ -73,13 +73,13 @@ def rewind(
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
-    from scalemai.synthesis.counterfactual_batch import change_cases, open_change_ledger
     from scalemai.synthesis.rewind_files import (
         REWIND_NAME,
         RewindRequest,
         read_rewind_notes,
         rewind_case,
     )
+    from scalemai.synthesis.runs import open_run, write_cases
 
     request = RewindRequest(
         days_before=_days_before(months, schedule),
@@ -103,8 +103,8 @@ def rewind(
     given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
     reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
     asked = asdict(request)
-    with open_change_ledger(out, "rewind", asked, shard=(part, parts), reading=reading) as ledger:
-        run = change_cases(
+    with open_run(out, "rewind", asked, shard=(part, parts), reading=reading) as ledger:
+        run = write_cases(
             partial(rewind_case, out=out, request=request),
             chosen,
             out,

@@ -35,7 +35,7 @@ from scalemai.volume import Mask, Volume
 
 _FEW_STRUCTURES = 4  # of bones, many are usually out of the scan: that is no news
 
-__all__ = ["Request", "read_host", "replay", "synthesize_case"]
+__all__ = ["Request", "read_host", "replay", "synthesize_case", "write_images"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ def synthesize_case(case: Case, out: Path, request: Request) -> Path:
         notes=host.notes,
     )
     with atomic_folder(folder) as temporary:
-        _write_images(temporary, case, host, result)
+        write_images(temporary, case, host, result)
         write_sidecar(temporary / SIDECAR_NAME, content)
     return folder
 
@@ -233,7 +233,7 @@ def replay(sidecar: Path, out: Path) -> Path:
             raise IntensityError("the result differs from the recorded one", where=sidecar, fix=fix)
     with atomic_folder(folder) as temporary:
         host = Host(volume, boxes, record.organs)
-        _write_images(temporary, case, host, result)
+        write_images(temporary, case, host, result)
         write_sidecar(temporary / SIDECAR_NAME, moved_sidecar(sidecar, folder))
     return folder
 
@@ -263,7 +263,7 @@ def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
     return [possible[int(rng.integers(len(possible)))] for _ in range(count)]
 
 
-def _write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> None:
+def write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> None:
     volume = result.volume
     write_volume(folder / "ct.nii.gz", volume)
     write_labels(folder / "lesions.nii.gz", result.labels, volume.grid, volume)

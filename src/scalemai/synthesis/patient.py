@@ -20,6 +20,7 @@ from scalemai.synthesis.ducts import dilate_duct
 from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.lesion import Lesion, paint_stage, with_mask
 from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.tissue import (
     StructureBox,
     Tissue,
@@ -132,6 +133,19 @@ class Patient:
             )
         return self._tissues[name]
 
+    def around(self, recipe: Recipe) -> Neighbourhood:
+        """What a recipe's lesion sees of the patient as the patient is now."""
+        facts = organ(recipe.organ)
+        return surroundings(
+            self.volume,
+            self.tissue(facts, recipe.structure),
+            facts,
+            recipe.centre_mm,
+            recipe.diameter_mm,
+            outside=recipe.outside_speed > 0.0,
+            noise_seed=recipe.noise_seed,
+        )
+
     def put(self, lesion: Lesion, repaint: Repaint | None = None) -> Lesion:
         """Put a grown lesion in: push tissue aside, paint it, and let ducts and vessels follow.
 
@@ -155,7 +169,7 @@ class Patient:
             # Where it replaced the organ it lies in the organ, wherever the surface went.
             own = before[recipe.structure].within(lesion.region) & lesion.mask
             self._include(recipe.structure, StructureBox(recipe.structure, lesion.region, own))
-            around = _without_thin_rim(self._around(lesion), lesion)
+            around = _without_thin_rim(self.around(lesion.recipe), lesion)
             again = (repaint or _same(lesion))(self.volume, around)
             lesion = lesion if again is None else again
         self.volume.stored[lesion.region][lesion.edited] = lesion.stored[lesion.edited]
@@ -223,19 +237,6 @@ class Patient:
         self._tissues.clear()
         return moved
 
-    def _around(self, lesion: Lesion) -> Neighbourhood:
-        recipe = lesion.recipe
-        facts = organ(recipe.organ)
-        return surroundings(
-            self.volume,
-            self.tissue(facts, recipe.structure),
-            facts,
-            recipe.centre_mm,
-            recipe.diameter_mm,
-            outside=recipe.outside_speed > 0.0,
-            noise_seed=recipe.noise_seed,
-        )
-
     def _include(self, name: str, part: StructureBox) -> None:
         """An organ includes what has grown in it, and out of it."""
         joined = join_boxes([self.boxes[name], part])
@@ -250,7 +251,7 @@ class Patient:
         at_organ = [name for name in facts.vessels if structure(name).group == "vessel"]
         vessels = {name: self.boxes[name] for name in at_organ if name in self.boxes}
         if at_organ and not vessels:
-            around = self._around(lesion)
+            around = self.around(lesion.recipe)
             taken = around.barrier == BARRIER_STOP
             seen = find_vessels(around.hu, around.organ, around.grid, around.parenchyma, taken)
             found = crop_mask(Mask(seen, around.grid, ESTIMATED_VESSEL))

@@ -7,18 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.anatomy import organ
 from scalemai.geometry import Region
 from scalemai.measure import equivalent_diameter_mm, longest_axial_diameter_mm
 from scalemai.synthesis.appearance import VISIBILITY_HU
 from scalemai.synthesis.contrast import visible_elements
-from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.field import label, render
 from scalemai.synthesis.field_volume import VolumeCurve, volume_curve
 from scalemai.synthesis.lesion import Lesion, paint_stage, with_mask
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.patient import Patient
-from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Volume
 
 __all__ = [
@@ -27,7 +24,6 @@ __all__ = [
     "edge_of_size",
     "held_within",
     "lesion_at",
-    "neighbourhood_of",
     "scene_of",
 ]
 
@@ -85,22 +81,8 @@ class Scene:
 
 def scene_of(patient: Patient, final: Lesion) -> Scene:
     """A lesion of the last scan in the patient that had none yet."""
-    around = neighbourhood_of(patient, final.recipe)
+    around = patient.around(final.recipe)
     return Scene(final, around, volume_curve(final.field, around, final.edge))
-
-
-def neighbourhood_of(patient: Patient, recipe: Recipe) -> Neighbourhood:
-    """What a recipe's lesion sees of a patient as the patient is now."""
-    facts = organ(recipe.organ)
-    return surroundings(
-        patient.volume,
-        patient.tissue(facts, recipe.structure),
-        facts,
-        recipe.centre_mm,
-        recipe.diameter_mm,
-        outside=recipe.outside_speed > 0.0,
-        noise_seed=recipe.noise_seed,
-    )
 
 
 def lesion_at(

@@ -12,7 +12,6 @@ from scalemai.anatomy import Organ, organ
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
 from scalemai.synthesis.contact import contact_places, vessel_contacts
 from scalemai.synthesis.draw import draw_recipe
-from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
 from scalemai.synthesis.patient import Effects, Patient, cropped
 from scalemai.synthesis.recipe import Recipe
@@ -231,20 +230,10 @@ def paint_recipes(
 
 
 def _paint_again(patient: Patient, recipe: Recipe, case_id: str) -> Lesion | None:
-    facts = organ(recipe.organ)
     if recipe.structure not in patient.boxes:
         fix = "give the masks that the host had"
         raise MissingStructureError(f"no mask of {recipe.structure}", where=case_id, fix=fix)
-    around = surroundings(
-        patient.volume,
-        patient.tissue(facts, recipe.structure),
-        facts,
-        recipe.centre_mm,
-        recipe.diameter_mm,
-        outside=recipe.outside_speed > 0.0,
-        noise_seed=recipe.noise_seed,
-    )
-    return paint_lesion(patient.volume, around, recipe)
+    return paint_lesion(patient.volume, patient.around(recipe), recipe)
 
 
 def _result(patient: Patient) -> Synthesis:

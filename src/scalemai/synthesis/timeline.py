@@ -32,7 +32,6 @@ from scalemai.synthesis.stage import (
     edge_of_size,
     held_within,
     lesion_at,
-    neighbourhood_of,
     scene_of,
 )
 from scalemai.synthesis.synthesize import Synthesis, synthesize_into
@@ -317,7 +316,7 @@ def _patient_at(
         scene, within = series.scenes[place], later.stages[place].lesion
         assert within is not None  # only what is seen later may be seen now
         paint = partial(_paint, scene=scene, edge=series.edge(number, place), within=within)
-        grown = paint(patient.volume, neighbourhood_of(patient, scene.final.recipe))
+        grown = paint(patient.volume, patient.around(scene.final.recipe))
         if grown is not None:
             patient.put(grown, paint)
             put.append((place, within))

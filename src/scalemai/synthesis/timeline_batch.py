@@ -8,13 +8,9 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from scalemai._version import __version__
 from scalemai.case import Case
 from scalemai.engine import Ledger, Run
-from scalemai.engine import map as map_cases
-from scalemai.io.atomic import remove_partials
-from scalemai.synthesis.batch import LEDGER_NAME
-from scalemai.synthesis.target import check_target
+from scalemai.synthesis.runs import open_run, write_cases
 from scalemai.synthesis.timeline_files import GrowRequest, grow_case
 from scalemai.synthesis.timeline_record import TIMELINE_NAME
 
@@ -47,20 +43,15 @@ def open_growth_ledger(
         If the folder cannot be made or written.
     """
     spec = {name: json.dumps(value) for name, value in asdict(request.spec).items()}
-    fields = {
-        "verb": "grow",
-        "version": __version__,
+    asked = {
         "seed": str(request.seed),
-        "reading": reading,
         "schedule": json.dumps(request.schedule.to_json()),
         "law": request.law,
         "doubling_days": json.dumps(request.doubling_days),
         "log_axis": json.dumps(request.log_axis),
         **spec,
     }
-    part, parts = shard
-    name = LEDGER_NAME if parts == 1 else f"ledger-{part:04d}-of-{parts:04d}.jsonl"
-    return Ledger(out / name, fingerprint=fields)
+    return open_run(out, "grow", asked, shard=shard, reading=reading)
 
 
 def grow_cases(
@@ -95,21 +86,13 @@ def grow_cases(
     ConfigError
         If a case would replace its own host, or anything but a series.
     """
-    hosts = list(cases)
-    for case in hosts:
-        check_target(case, out / case.id, marker=TIMELINE_NAME)
-    remove_partials(out, {case.id for case in hosts})
-    return map_cases(
+    return write_cases(
         partial(grow_case, out=out, request=request),
-        hosts,
-        workers=workers,
+        cases,
+        out,
+        marker=TIMELINE_NAME,
         ledger=ledger,
-        is_complete=lambda key: (out / key / TIMELINE_NAME).is_file(),
-        key=_case_id,
+        workers=workers,
         timeout_s=timeout_s,
         memory_bytes=memory_bytes,
     )
-
-
-def _case_id(case: Case) -> str:
-    return case.id

@@ -17,8 +17,7 @@ from scalemai.preview.animation import View, still_of, view_of, write_animation
 from scalemai.preview.growth_curve import write_growth_curve
 from scalemai.preview.rows import Row
 from scalemai.synthesis.field import render
-from scalemai.synthesis.files import Host, read_host
-from scalemai.synthesis.files import _write_images as write_images
+from scalemai.synthesis.files import Host, read_host, write_images
 from scalemai.synthesis.growth_law import growth_law
 from scalemai.synthesis.schedule import Schedule
 from scalemai.synthesis.sidecar import checksum, sidecar_of, write_sidecar

@@ -1,23 +1,26 @@
-"""Many changed cases: a resumable run on the local engine."""
+"""Many cases changed and written: a resumable run on the local engine, one request per folder."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from scalemai._version import __version__
 from scalemai.case import Case
-from scalemai.engine import Ledger, Run
+from scalemai.engine import Ledger, Run, read_ledger
 from scalemai.engine import map as map_cases
+from scalemai.errors import ConfigError
 from scalemai.io.atomic import remove_partials
-from scalemai.synthesis.batch import LEDGER_NAME
 from scalemai.synthesis.target import check_target
 
-__all__ = ["change_cases", "open_change_ledger"]
+__all__ = ["LEDGER_NAME", "open_run", "write_cases"]
+
+LEDGER_NAME = "ledger.jsonl"
 
 
-def open_change_ledger(
+def open_run(
     out: Path,
     verb: str,
     asked: Mapping[str, Any],
@@ -30,7 +33,7 @@ def open_change_ledger(
     Parameters
     ----------
     out
-        Folder of the changed cases; made if it is absent.
+        Folder of the new cases; made if it is absent.
     verb, asked
         What is done, and the fields of the request: another one into the same folder is refused.
     shard
@@ -51,11 +54,12 @@ def open_change_ledger(
     fields |= {name: str(value) for name, value in asked.items()}
     part, parts = shard
     name = LEDGER_NAME if parts == 1 else f"ledger-{part:04d}-of-{parts:04d}.jsonl"
+    _refuse_another_request(out, fields, own=out / name)
     return Ledger(out / name, fingerprint=fields)
 
 
-def change_cases(
-    change: Callable[[Case], Path],
+def write_cases(
+    write: Callable[[Case], Path],
     cases: Iterable[Case],
     out: Path,
     *,
@@ -65,20 +69,20 @@ def change_cases(
     timeout_s: float | None = None,
     memory_bytes: int | None = None,
 ) -> Run[Path]:
-    """Change many cases; one bad case costs itself alone.
+    """Write many cases anew; one bad case costs itself alone.
 
     Parameters
     ----------
-    change
-        Writes the changed case to ``out / case.id``; must be importable by name.
+    write
+        Writes the new case to ``out / case.id``; must be importable by name.
     cases
         Those that the ledger has as done, and whose files are there, are skipped.
     out
-        Folder of the changed cases, not that of the originals.
+        Folder of the new cases, not that of the originals.
     marker
-        Name of the sidecar that makes a folder a changed case.
+        Name of the sidecar that makes a folder such a case.
     ledger
-        From :func:`open_change_ledger`.
+        From :func:`open_run`.
     workers
         Number of processes; the voxels do not depend on it.
     timeout_s, memory_bytes
@@ -87,14 +91,14 @@ def change_cases(
     Raises
     ------
     ConfigError
-        If a case would replace itself, or anything but a changed case.
+        If a case would replace itself, or anything but such a case.
     """
     hosts = list(cases)
     for case in hosts:
         check_target(case, out / case.id, marker=marker)
     remove_partials(out, {case.id for case in hosts})
     return map_cases(
-        change,
+        write,
         hosts,
         workers=workers,
         ledger=ledger,
@@ -103,6 +107,26 @@ def change_cases(
         timeout_s=timeout_s,
         memory_bytes=memory_bytes,
     )
+
+
+def _refuse_another_request(out: Path, here: Mapping[str, str], *, own: Path) -> None:
+    """Every share of the work has its own ledger, so those of other shares count too."""
+    for path in sorted(out.glob("ledger*.jsonl")):
+        try:
+            with path.open(encoding="utf-8") as lines:
+                there = json.loads(lines.readline())["fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # cut short by a kill, or no ledger: for the ledger itself to say
+        changes = [
+            f"{name} was {there.get(name)} and is {here[name]}"
+            for name in here
+            if there.get(name) != here[name]
+        ]
+        # Of the own ledger, which is about to be locked, only finished cases bind.
+        if changes and (path != own or any(one.status == "done" for one in read_ledger(path))):
+            what = f"holds cases of another request: {', '.join(changes)}"
+            fix = "choose another --out, or repeat the earlier request to go on with it"
+            raise ConfigError(what, where=out, fix=fix)
 
 
 def _case_id(case: Case) -> str:
