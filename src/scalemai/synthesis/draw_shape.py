@@ -82,7 +82,8 @@ def draw_growth(
     vessel = 1.0 if kind.cystic else _SLOW_VESSEL
     if facts.family in ("lung", "bone"):
         vessel = _LUNG_VESSEL if facts.family == "lung" else _CORTEX
-    infiltrates = kind.margin == "ill-defined" and not kind.cystic and facts.family == "solid"
+    # What closes ducts also narrows the vessels that it encases.
+    infiltrates = bool(kind.obstructs)
     low, high = _NARROWING
     return Growth(
         vessel_speed=vessel,
