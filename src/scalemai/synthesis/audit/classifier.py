@@ -110,8 +110,7 @@ def discriminate(
             auc=None, why_not=why_not, positives=positives, negatives=negatives, groups=count
         )
         return empty, none
-    usable = np.isfinite(table).any(axis=0) & (np.nanmax(table, axis=0) > np.nanmin(table, axis=0))
-    scores = _out_of_fold(table[:, usable], labels, codes, folds, seed)
+    scores = _out_of_fold(table[:, _varied(table)], labels, codes, folds, seed)
     mean = rankdata(scores[0]) + rankdata(scores[1])
     rng = np.random.default_rng([seed, 1])
     auc = area_under_curve(mean, labels)
@@ -129,6 +128,13 @@ def discriminate(
         groups=count,
     )
     return result, mean / mean.max()
+
+
+def _varied(table: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The columns that hold more than one number."""
+    low = np.where(np.isfinite(table), table, np.inf).min(axis=0)
+    high = np.where(np.isfinite(table), table, -np.inf).max(axis=0)
+    return np.asarray(high > low, np.bool_)
 
 
 def area_under_curve(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
@@ -173,7 +179,7 @@ def _out_of_fold(
             make_pipeline(
                 SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
                 RandomForestClassifier(
-                    150, min_samples_leaf=4, max_features="sqrt", random_state=state, n_jobs=1
+                    100, min_samples_leaf=4, max_features="sqrt", random_state=state, n_jobs=1
                 ),
             ),
         )
@@ -233,7 +239,7 @@ def _permutation_p(
                 continue
             value = area_under_curve(ranks, drawn)
         higher += value >= observed - 1e-12
-    return (higher + 1) / (_PERMUTATIONS + 1)
+    return float((higher + 1) / (_PERMUTATIONS + 1))
 
 
 def _telling(

@@ -19,8 +19,10 @@ __all__ = ["Duplicates", "find_duplicates", "outline_of"]
 _POINTS = 24
 _REACH = 0.75  # of the longest diameter, to each side of the centroid
 _SAME_SIZE = 0.03
-_SAME_SHAPE = 0.95  # Dice overlap of aligned labels; author's choice, above that of resampling
-_SAME_CHANGE = 0.98
+# Dice overlap of aligned labels and correlation of changes. Author's choice: what the same lesion
+# still has on another grid, and two lesions drawn apart do not.
+_SAME_SHAPE = 0.95
+_SAME_CHANGE = 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
