@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scalemai.synthesis.automaton import (
-    BARRIER_LUMEN,
-    BARRIER_OUTSIDE,
-    BARRIER_SLOW,
-    BARRIER_STOP,
-    BARRIER_WALL,
-    march,
-)
+from scalemai.synthesis.automaton import march
 from scalemai.synthesis.draw import draw_recipe
 from scalemai.synthesis.field import GrowthField, grow, label, render
 from scalemai.synthesis.interior import aim_hu
 from scalemai.synthesis.neighbourhood import Neighbourhood
 from scalemai.synthesis.noise import value_noise
+from scalemai.synthesis.permeability import (
+    BARRIER_LUMEN,
+    BARRIER_OUTSIDE,
+    BARRIER_SLOW,
+    BARRIER_STOP,
+    BARRIER_WALL,
+)
 from scalemai.synthesis.recipe import Necrosis, Recipe
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.tissue import crop_mask, prepare_tissue

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
-from scalemai.synthesis.automaton import BARRIER_STOP, BARRIER_WALL
 from scalemai.synthesis.field import GrowthField, Rendering, label
 from scalemai.synthesis.interior import aim_hu
 from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.permeability import BARRIER_STOP, BARRIER_WALL
 from scalemai.synthesis.recipe import Blend, Recipe
 
 __all__ = ["VISIBILITY_HU", "change_hu"]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
-from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.field import GrowthField
 from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.permeability import BARRIER_STOP
 
 __all__ = ["VolumeCurve", "volume_curve"]
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scalemai.anatomy import Organ, is_lesion, organ, structure
 from scalemai.errors import UnknownNameError
 from scalemai.geometry import Region
-from scalemai.synthesis.automaton import BARRIER_STOP
 from scalemai.synthesis.change import Change
 from scalemai.synthesis.contact import VesselContact, vessel_contacts
 from scalemai.synthesis.displacement import Displacement, push_aside
@@ -20,6 +19,7 @@ from scalemai.synthesis.ducts import dilate_duct
 from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.lesion import Lesion, paint_stage, with_mask
 from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.permeability import BARRIER_STOP
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.tissue import (
     StructureBox,

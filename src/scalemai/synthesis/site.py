@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.errors import PlacementError
-from scalemai.synthesis.automaton import BARRIER_STOP
+from scalemai.synthesis.permeability import BARRIER_STOP
 from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
-from scalemai.synthesis.automaton import BARRIER_SLOW, BARRIER_STOP
+from scalemai.synthesis.permeability import BARRIER_SLOW, BARRIER_STOP
 from scalemai.volume import Mask
 
 __all__ = ["StructureBox", "Tissue", "crop_mask", "join_boxes", "prepare_tissue"]
@@ -83,7 +83,7 @@ class Tissue:
     organ
         Boolean array of the box: the organ.
     barrier
-        uint8 array of the box: codes of :mod:`scalemai.synthesis.automaton`. Painting a lesion
+        uint8 array of the box: codes of :mod:`scalemai.synthesis.permeability`. Painting a lesion
         adds to it, so it is the one thing here that changes.
     """
 

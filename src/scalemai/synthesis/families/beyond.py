@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scalemai.synthesis.automaton import BARRIER_OUTSIDE
 from scalemai.synthesis.neighbourhood import Neighbourhood
+from scalemai.synthesis.permeability import BARRIER_OUTSIDE
 
 __all__ = ["axial_mean", "open_beyond"]
 
