@@ -34,9 +34,7 @@ LABELS = torch.as_tensor(PATCH.labels.transpose(2, 1, 0).astype(np.int16))[None]
 
 
 def transform(**changes: Any) -> SynthesizeTumorTransform:
-    one = PatchSynthesizer(
-        **({"specs": SPEC, "labels": NAMES, "normalization": FACTS} | changes)  # type: ignore[arg-type] # made of any
-    )
+    one = PatchSynthesizer(**({"specs": SPEC, "labels": NAMES, "normalization": FACTS} | changes))
     return SynthesizeTumorTransform(one, (1.5, 1.0, 1.0))
 
 
