@@ -17,7 +17,6 @@ from scalemai.anatomy import organ
 from scalemai.cases.phantom.anatomy import Anatomy, build_anatomy
 from scalemai.cases.phantom.scanner import acquire
 from scalemai.cases.phantom.spec import sample_spec
-from scalemai.errors import PlacementError
 from scalemai.synthesis.audit.patches import Patch, cut_patch
 from scalemai.synthesis.families import surroundings
 from scalemai.synthesis.lesion import Lesion, paint_stage
@@ -74,13 +73,7 @@ def scanned_pairs(
             pair, turn = n % PAIRS_OF_SCANS, (n // PAIRS_OF_SCANS) % 2
             noisy, other = scans[2 * pair + turn], scans[2 * pair + 1 - turn]
             case = f"phantom {seed}"
-            try:
-                spot = _lesion_twice(anatomy, boxes, name, noisy, clean, case, n + 1)
-            except PlacementError:
-                continue
-            if spot is None:
-                continue
-            lesion, before = spot
+            lesion, before = _lesion_twice(anatomy, boxes, name, noisy, clean, case, n + 1)
             after = noisy.copy()
             after[lesion.region] = lesion.stored
             ideal = clean.copy()
@@ -114,7 +107,7 @@ def _lesion_twice(
     clean: NDArray[np.int16],
     case: str,
     number: int,
-) -> tuple[Lesion, Lesion] | None:
+) -> tuple[Lesion, Lesion]:
     """One lesion in the noisy and in the noiseless scan, of the same growth."""
     facts, volume, still = organ(name), _volume(anatomy, noisy), _volume(anatomy, clean)
     patient = Patient(volume, dict(boxes))
@@ -133,7 +126,8 @@ def _lesion_twice(
     # The noiseless scan gets its noise afterwards, so nothing stands in for noise that went.
     around = replace(around, hu=still.hu(around.region), grain=None)
     before = paint_stage(still, around, recipe, lesion.field, lesion.edge)
-    return None if before is None else (lesion, before)
+    assert before is not None
+    return lesion, before
 
 
 def _volume(anatomy: Anatomy, stored: NDArray[np.int16]) -> Volume:

@@ -19,7 +19,7 @@ from scalemai.synthesis.audit.audit import audit
 from scalemai.synthesis.audit.findings import CaseFindings
 from scalemai.synthesis.audit.report import render
 
-HOSTS = 6
+HOSTS = 5
 
 
 class Page(HTMLParser):
@@ -78,14 +78,14 @@ def test_an_audit_says_what_it_found_and_where(said: Said, made: Path) -> None:
 def test_every_number_is_in_the_json(said: Said, made: Path) -> None:
     data = json.loads((made / "out" / "audit.json").read_text())
     liver = data["organs"]["liver"]
-    assert (data["cases"], liver["lesions"], liver["shams"]) == (HOSTS, 12, 12)
+    assert (data["cases"], liver["lesions"], liver["shams"]) == (HOSTS, 10, 10)
     for found in (*liver["views"].values(), *liver["controls"].values()):
         assert 0.0 <= found["low"] <= found["auc"] <= found["high"] <= 1.0
-        assert found["positives"] == found["negatives"] == 12
+        assert found["positives"] == found["negatives"] == 10
         assert found["groups"] == HOSTS
     assert liver["real"] is None
-    assert liver["expected_rise_mm"]["n"] == 12
-    assert sum(liver["coverage"]["synthetic"]["size"].values()) == 12
+    assert liver["expected_rise_mm"]["n"] == 10
+    assert sum(liver["coverage"]["synthetic"]["size"].values()) == 10
     assert [verdict["text"] for verdict in data["verdicts"]] == [
         line.partition(": ")[2] for line in said.out.splitlines()[:-1]
     ]

@@ -179,7 +179,7 @@ def _out_of_fold(
             make_pipeline(
                 SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
                 RandomForestClassifier(
-                    100, min_samples_leaf=4, max_features="sqrt", random_state=state, n_jobs=1
+                    60, min_samples_leaf=4, max_features="sqrt", random_state=state, n_jobs=1
                 ),
             ),
         )
