@@ -9,6 +9,7 @@ from scipy import ndimage
 from scalemai.geometry import Grid
 from scalemai.synthesis.border import signed_distance_mm
 from scalemai.synthesis.noise_model import smoothed_within
+from scalemai.synthesis.relaxation import harmonic
 
 __all__ = ["expected_organ", "overlooked"]
 
@@ -16,9 +17,13 @@ _SHELL_MM = 6.0  # voxels near the surface that tell how it runs
 _FEWEST_VOXELS = 60
 _SAMPLE_VOXELS = 20_000
 _SMALLEST_BULGE_MM = 1.5
-_LEAST_HEIGHT_MM = 2.0
+_LEAST_MISFITS = 2.3  # typical ones, of 1 mm or more: what stands out farther is a bulge
 _CARRIED_MM = 3.0
+_MOST_OUTSIDE = 0.7
 _RIM_VOXELS = 2
+_OUTLIER_MM = 1.0
+_MOST_LACKING_MM = 3.0
+_ROUNDS = 8
 _LEAST_CONTRAST_HU = 60.0
 
 
@@ -29,9 +34,9 @@ def expected_organ(
 
     A lesion inside the organ leaves a hole that is all organ. Where it comes to the surface, a
     quadric (plane, ball, tube, saddle) is fitted to the signed distance from the organ's surface
-    around it, the nearer the more it counts. What of the lesion stands out of the quadric by 2 mm
-    and more than twice the misfit of the quadric is a bulge; so is a thin layer of organ that it
-    carries. An organ with an edge or a corner there keeps its lesion's outline.
+    around it, the nearer the more it counts. What of the lesion stands out of the quadric by
+    more than 2.3 mm and 2.3 times its typical misfit is a bulge; so is a thin layer of organ that
+    it carries. An organ with an edge or a corner there keeps its lesion's outline.
 
     Parameters
     ----------
@@ -56,9 +61,8 @@ def expected_organ(
     # Only where organ meets outside is the surface seen; the lesion's own surface says nothing.
     inner = rest & ndimage.binary_dilation(~whole, cube)
     outer = ~whole & ndimage.binary_dilation(rest, cube)
-    surface = signed_distance_mm(whole, grid)
-    seen = np.minimum(_far_from(inner, grid), _far_from(outer, grid))
-    shell = ~lesion & (seen <= _SHELL_MM) & (np.abs(surface) <= _SHELL_MM)
+    surface = np.where(whole, _far_from(outer, grid), -_far_from(inner, grid))
+    shell = ~lesion & (np.abs(surface) <= _SHELL_MM)
     where = np.argwhere(shell)
     if len(where) < _FEWEST_VOXELS:
         return whole
@@ -68,19 +72,14 @@ def expected_organ(
     middle = voxels.mean(axis=0)
     radius = max(float(np.sqrt((((voxels - middle) * spacing) ** 2).sum(axis=1).mean())), 3.0)
     offset = (where - middle) * spacing / radius
-    weight = np.exp(-0.5 * ((offset**2).sum(axis=1) / 2.0**2))
-    target = surface[tuple(where.T)] / radius
-    terms = _quadric(offset) * weight[:, None]
-    # A little ridge on the curvatures keeps the fit from swinging where the surface is hardly seen.
-    ridge = np.diag([0, 0, 0, 0, 1, 1, 1, 1, 1, 1.0]) * 0.05 * (weight**2).sum() ** 0.5
-    system = np.vstack([terms, ridge])
-    solution, *_ = np.linalg.lstsq(system, np.r_[target * weight, np.zeros(10)], rcond=None)
-    misfit = (terms @ solution - target * weight) * radius
-    error = float(np.sqrt((misfit**2).sum() / (weight**2).sum()))
+    near = np.exp(-0.5 * ((offset**2).sum(axis=1) / 2.0**2))
+    solution, error = _fit(offset, surface[tuple(where.T)] / radius, near, _OUTLIER_MM / radius)
+    error *= radius
     # Organ drawn out over a bulge goes with it, or specks of it would be left.
     carried = rest & (_far_from(lesion, grid) <= _CARRIED_MM) & (surface <= _CARRIED_MM)
     voxels = np.argwhere(lesion | carried)
     height = _quadric((voxels - middle) * spacing / radius) @ solution * radius
+    height += _correction(surface, shell, lesion, solution, middle, radius, grid)[tuple(voxels.T)]
     bulge = np.zeros_like(lesion)
     bulge[tuple(voxels.T)] = height < -_SMALLEST_BULGE_MM
     bulge &= lesion
@@ -88,11 +87,13 @@ def expected_organ(
     touching = np.unique(parts[skin])
     heights = np.zeros(lesion.shape)
     heights[tuple(voxels.T)] = height
-    high = np.unique(parts[bulge & (heights < -max(_LEAST_HEIGHT_MM, 2.0 * error))])
+    high = np.unique(parts[bulge & (heights < -_LEAST_MISFITS * max(error, 1.0))])
     outside = np.isin(parts, np.intersect1d(touching[touching > 0], high)) & bulge
     if outside.any():
         # The bulge ends at the surface, not 1.5 mm above it.
         outside = ndimage.binary_dilation(outside, cube, iterations=2, mask=heights < 0.0)
+    if np.count_nonzero(outside & lesion) > _MOST_OUTSIDE * np.count_nonzero(lesion):
+        return whole  # the lesion takes the organ's whole thickness, or hangs on by a stalk
     return np.asarray(whole & ~outside, np.bool_)
 
 
@@ -132,6 +133,46 @@ def overlooked(
 
 def _far_from(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
     return -signed_distance_mm(mask, grid)
+
+
+def _correction(
+    surface: NDArray[np.float32],
+    shell: NDArray[np.bool_],
+    lesion: NDArray[np.bool_],
+    solution: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    radius: float,
+    grid: Grid,
+) -> NDArray[np.float32]:
+    """What the quadric lacks in mm, so that its surface meets the organ's beside the lesion."""
+    beside = shell & ndimage.binary_dilation(lesion, np.ones((3, 3, 3), np.bool_), iterations=2)
+    where = np.argwhere(beside)
+    lacks = np.zeros(lesion.shape, np.float32)
+    if not len(where):
+        return lacks
+    quadric = _quadric((where - middle) * grid.spacing_mm / radius) @ solution * radius
+    lacks[beside] = np.clip(surface[beside] - quadric, -_MOST_LACKING_MM, _MOST_LACKING_MM)
+    return harmonic(lacks, beside, lesion, grid.spacing_mm)
+
+
+def _fit(
+    points: NDArray[np.float64],
+    target: NDArray[np.floating],
+    near: NDArray[np.float64],
+    outlier: float,
+) -> tuple[NDArray[np.float64], float]:
+    """Fit a quadric, and its misfit; robust, as a fissure or another lobe is no such surface."""
+    terms = _quadric(points)
+    # A little ridge on the curvatures keeps the fit from swinging where the surface is hardly seen.
+    ridge = np.diag([0, 0, 0, 0, 1, 1, 1, 1, 1, 1.0]) * 0.05
+    weight = near
+    for _ in range(_ROUNDS):
+        system = np.vstack([terms * weight[:, None], ridge * (weight**2).sum() ** 0.5])
+        right = np.r_[target * weight, np.zeros(10)]
+        solution, *_ = np.linalg.lstsq(system, right, rcond=None)
+        misfit = terms @ solution - target
+        weight = near / np.sqrt(1.0 + (misfit / outlier) ** 2)
+    return solution, float(np.sqrt(((misfit * weight) ** 2).sum() / (weight**2).sum()))
 
 
 def _quadric(x: NDArray[np.float64]) -> NDArray[np.float64]:
