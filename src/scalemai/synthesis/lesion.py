@@ -231,7 +231,9 @@ def _paint(
     known: NDArray[np.bool_] | None = None,
 ) -> Lesion | None:
     tolerance = size_tolerance_mm(recipe.diameter_mm, volume)
-    change, mask = change_hu(field, rendering, recipe, around, abs(volume.slope), known)
+    # Numbers that are stored as whole ones change by at least one step.
+    step = abs(volume.slope) if volume.stored.dtype.kind in "iu" else 0.0
+    change, mask = change_hu(field, rendering, recipe, around, step, known)
     if not mask.any():
         return None
     box = rendering.box

@@ -18,6 +18,7 @@ ROOM_LEVELS = (0.9, 0.75, 0.6, 0.45, 0.3, 0.0)
 """Shares of the lesion's ball inside the organ, in the order of preference (author's choice)."""
 
 _SURFACE_ROOM = (0.5, 0.8)  # share of the ball inside, of a lesion at the surface
+_SHOWN = 0.97
 _CANDIDATES = 48
 _BALL_POINTS = 160
 _DRAWS = 4096
@@ -73,13 +74,13 @@ def choose_site(
             f"no free place is left in the {tissue.structure}",
             fix="ask for fewer lesions or another site",
         )
-    share, look = _survey(volume, tissue, points, 0.5 * diameter_mm)
+    share, look, seen = _survey(volume, tissue, points, 0.5 * diameter_mm)
     # A ball that looks unlike the others lies in a large vessel, a cleft or a cyst.
     middle = np.median(look)
     usual = np.abs(look - middle) <= np.maximum(10.0, 3.0 * np.median(np.abs(look - middle)))
     wanted = [(share >= level) & usual for level in ROOM_LEVELS]
     if at_surface:
-        wanted.insert(0, (share >= _SURFACE_ROOM[0]) & (share <= _SURFACE_ROOM[1]) & usual)
+        wanted.insert(0, (share >= _SURFACE_ROOM[0]) & (share <= _SURFACE_ROOM[1]) & usual & seen)
     for suits in wanted:
         fits = np.flatnonzero(suits)
         if fits.size:
@@ -195,8 +196,11 @@ def ball(count: int) -> NDArray[np.float64]:
 
 def _survey(
     volume: Volume, tissue: Tissue, points_mm: NDArray[np.float64], radius_mm: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For a ball round each point: the share of it that is free organ, and the mean HU of that."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """For a ball round each point: the share of it that is free organ, and the mean HU of that.
+
+    Third, whether the scan shows all of the ball: its end is no surface of the organ.
+    """
     around = (points_mm[:, None, :] + ball(_BALL_POINTS) * radius_mm).reshape(-1, 3)
     index = np.rint(tissue.grid.to_voxel(around)).astype(np.int64)
     shape = np.asarray(tissue.grid.shape)
@@ -207,8 +211,10 @@ def _survey(
         len(points_mm), -1
     )
     start = np.array([s.start for s in tissue.region])
+    on_scan = np.rint(volume.grid.to_voxel(around)).astype(np.int64)
+    shown = ((on_scan >= 0) & (on_scan < np.asarray(volume.grid.shape))).all(axis=1)
     stored = volume.stored[tuple((index + start).T)].astype(np.float64).reshape(inside.shape)
     hu = stored * volume.slope + volume.intercept
     count = inside.sum(axis=1)
     mean = np.where(inside, hu, 0.0).sum(axis=1) / np.maximum(count, 1)
-    return inside.mean(axis=1), mean
+    return inside.mean(axis=1), mean, shown.reshape(inside.shape).mean(axis=1) > _SHOWN
