@@ -119,3 +119,8 @@ def test_an_interval_is_as_wide_as_cases_allow() -> None:
     assert narrow.value == wide.value == pytest.approx(values.mean())
     assert wide.high - wide.low > 2.0 * (narrow.high - narrow.low)
     assert interval_by_case([np.nan], ["a"], np.mean) is None
+
+
+def test_one_case_says_nothing_of_others() -> None:
+    found = interval_by_case([1.0, 2.0, 3.0], ["a", "a", "a"], np.mean)
+    assert (found.value, found.low, found.high, found.n) == (2.0, None, None, 3)

@@ -16,11 +16,14 @@ _BOOTSTRAPS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate, the ends of its 95 % interval, and the number of lesions behind it."""
+    """An estimate, the ends of its 95 % interval, and the number of lesions behind it.
+
+    The ends are None if all lesions are of one case, which says nothing of others.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
     def to_json(self) -> dict[str, Any]:
@@ -54,12 +57,13 @@ def interval_by_case(
         return None
     array = array[known]
     _, codes = np.unique(np.asarray(groups)[known], return_inverse=True)
+    value = float(statistic(array))
+    if codes.max() == 0:
+        return Interval(value=value, low=None, high=None, n=int(array.size))
     members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
     rng = np.random.default_rng([seed, 3])
     count = len(members)
     draws = rng.integers(count, size=(_BOOTSTRAPS, count))
     drawn = [statistic(array[np.concatenate([members[k] for k in draw])]) for draw in draws]
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(
-        value=float(statistic(array)), low=float(low), high=float(high), n=int(array.size)
-    )
+    return Interval(value=value, low=float(low), high=float(high), n=int(array.size))

@@ -98,7 +98,7 @@ def intervals_figure(
     Parameters
     ----------
     rows
-        Name, estimate, and the ends of its interval; None where there is no estimate.
+        Name, estimate, and the ends of its interval; None for what there is not.
     bar
         Where the red line stands; None for no line.
     label
@@ -111,10 +111,11 @@ def intervals_figure(
     figure, axes = _figure(7.2, 0.36 * len(rows) + 0.75, 1, 1)
     axis = axes[0][0]
     for n, (_, middle, low, high) in enumerate(rows):
-        if middle is None or low is None or high is None:
+        if middle is None:
             axis.text(chance, n, "too few", va="center", ha="center", fontsize=8, color="#667085")
             continue
-        axis.plot([low, high], [n, n], color=_DOT, lw=2.0, solid_capstyle="butt")
+        if low is not None and high is not None:
+            axis.plot([low, high], [n, n], color=_DOT, lw=2.0, solid_capstyle="butt")
         axis.plot([middle], [n], "o", color=_DOT, ms=5)
         axis.annotate(f"{middle:.2f}", (middle, n), (0, 5), textcoords="offset points",
                       ha="center", fontsize=7, color=_INK)  # fmt: skip

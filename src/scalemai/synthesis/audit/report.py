@@ -129,4 +129,7 @@ def _interval(found: Interval | None, unit: str = "") -> str:
     if found is None:
         return "not measured"
     space = f" {unit}" if unit else ""
-    return f"{found.value:.2f}{space} ({found.low:.2f} to {found.high:.2f}; n = {found.n})"
+    ends = "one case, no interval"
+    if found.low is not None and found.high is not None:
+        ends = f"{found.low:.2f} to {found.high:.2f}"
+    return f"{found.value:.2f}{space} ({ends}; n = {found.n})"
