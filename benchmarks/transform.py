@@ -10,6 +10,10 @@ over whole epochs. Ratios are of neighbouring epochs, given as median and quarti
 time without lesions goes into pages of memory that are given back and fetched again for each copy
 of a volume; that part varies, so the time spent in the transform itself is given, too.
 The transform stands behind the crop, so it works on the patch.
+
+The second pipeline is nnU-Net's: patches of 120^3 cut from the volume, normalised, and through its
+default augmentation (rotation, scaling, noise, blur, brightness, contrast, low resolution, gamma,
+mirrors) to 96^3, with the probabilities of its trainer; the transform stands first, as it must.
 """
 
 from __future__ import annotations
@@ -23,6 +27,16 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform
+from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
+from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
+from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
+from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+from batchgeneratorsv2.transforms.spatial.low_resolution import SimulateLowResolutionTransform
+from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from monai.data import CacheDataset, DataLoader, MetaTensor
 from monai.transforms import (
     Compose,
@@ -34,8 +48,10 @@ from monai.transforms import (
     RandShiftIntensityd,
     ScaleIntensityRanged,
 )
+from torch.utils.data import Dataset
 
 from scalemai.synthesis.spec import LesionSpec
+from scalemai.transforms.batchgenerators import SynthesizeTumorTransform
 from scalemai.transforms.monai import SynthesizeTumord
 from scalemai.transforms.normalization import Normalization
 from scalemai.transforms.patch import PatchSynthesizer
@@ -122,6 +138,99 @@ def dataset(hosts: list[dict[str, Any]], case: Case, with_lesions: bool) -> Cach
     return CacheDataset(items, Compose(steps).set_random_state(0), progress=False)
 
 
+class NnunetPatches(Dataset[dict[str, Any]]):
+    """Patches as nnU-Net's loader makes them: cut with a margin, augmented, cut to size."""
+
+    def __init__(self, hosts: list[dict[str, Any]], case: Case, with_lesions: bool) -> None:
+        self.hosts = [
+            (one["image"].numpy()[0] / 100.0, one["label"].numpy()[0].astype(np.int16))
+            for one in hosts
+        ]
+        self.organ = 1 if case.specs[0].organ == "liver" else 2
+        lesions: list[Any] = []
+        if with_lesions:
+            synthesizer = PatchSynthesizer(
+                specs=case.specs,
+                labels=LABELS,
+                lesion_value=5,
+                probability=case.probability,
+                normalization=Normalization.zscore(0.0, 100.0, -10.0, 10.0),
+            )
+            lesions = [SynthesizeTumorTransform(synthesizer, (1.0, 1.0, 1.0), "RAS")]
+        some = (0.7, 1.4)
+        self.steps = ComposeTransforms(
+            [
+                *lesions,
+                SpatialTransform(
+                    (96, 96, 96),
+                    0,
+                    False,
+                    p_rotation=0.2,
+                    rotation=(-0.5, 0.5),
+                    p_scaling=0.2,
+                    scaling=some,
+                    p_synchronize_scaling_across_axes=1,
+                ),
+                RandomTransform(GaussianNoiseTransform((0, 0.1)), 0.1),
+                RandomTransform(GaussianBlurTransform((0.5, 1.0), False, False, 0.5), 0.2),
+                RandomTransform(
+                    MultiplicativeBrightnessTransform(BGContrast((0.75, 1.25)), False, 1.0), 0.15
+                ),
+                RandomTransform(ContrastTransform(BGContrast((0.75, 1.25)), True, False), 0.15),
+                RandomTransform(
+                    SimulateLowResolutionTransform((0.5, 1), False, True, None, None, 0.5), 0.25
+                ),
+                RandomTransform(GammaTransform(BGContrast(some), 1, False, False, 1), 0.1),
+                RandomTransform(GammaTransform(BGContrast(some), 0, False, False, 1), 0.3),
+                MirrorTransform((0, 1, 2)),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return PATCHES
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        start = time.process_time()
+        image, labels = self.hosts[index % len(self.hosts)]
+        rng = np.random.default_rng(index)
+        middle = np.array(ORGANS[self.organ][0]) + rng.uniform(-25, 25, 3)
+        low = np.clip(middle.astype(int) - 60, 0, np.array(SHAPE) - 120)
+        cut = tuple(slice(n, n + 120) for n in low)
+        data = {
+            "image": torch.as_tensor(image[cut].copy())[None],
+            "segmentation": torch.as_tensor(labels[cut].copy())[None],
+        }
+        made = self.steps(**data)
+        return {"image": made["image"], "ms": 1000.0 * (time.process_time() - start)}
+
+
+def compare_nnunet(hosts: list[dict[str, Any]], case: Case, epochs: int) -> None:
+    """One row of nnU-Net's pipeline, with and without lesions in turns."""
+    loaders = [
+        DataLoader(
+            NnunetPatches(hosts, case, lesions), batch_size=2, num_workers=2,
+            persistent_workers=True, worker_init_fn=seed_worker,
+        )
+        for lesions in (False, True)
+    ]  # fmt: skip
+    for loader in loaders:
+        epoch_ms(loader)
+    times = np.array([[epoch_ms(loader)[0] for loader in loaders] for _ in range(epochs)])
+    without, with_lesions = np.median(times, axis=0)
+    low, ratio, high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75])
+    print(
+        f"nnU-Net's augmentation, {case.name.split(',')[0]}, p {case.probability} | "
+        f"{without:.1f} | {with_lesions:.1f} | {ratio:.2f} ({low:.2f}-{high:.2f}) | |",
+        flush=True,
+    )
+
+
+def seed_worker(worker: int) -> None:
+    """The generators that nnU-Net's loader seeds in every worker."""
+    np.random.seed(worker)  # noqa: NPY002 # the generator that the framework uses
+    torch.manual_seed(worker)
+
+
 def processor_seconds() -> float:
     """Processor time of this process and of its workers so far."""
     this = psutil.Process()
@@ -175,6 +284,8 @@ def main() -> None:
         spread = f"{ratio:.2f} ({low:.2f}-{high:.2f})"
         own = f"{inside:.1f} | {1.0 + inside / without:.2f}"
         print(f"{case.name} | {without:.1f} | {with_lesions:.1f} | {spread} | {own}", flush=True)
+    for case in (cases[0], cases[1], cases[4]):
+        compare_nnunet(hosts, case, epochs)
 
 
 if __name__ == "__main__":
