@@ -19,12 +19,12 @@ import numpy as np
 from scipy import ndimage
 
 from scalemai.geometry import Grid
-from scalemai.synthesis.draw import draw_recipe
-from scalemai.synthesis.lesion import paint_lesion
+from scalemai.synthesis.drawing.draw import draw_recipe
+from scalemai.synthesis.growth.tissue import Tissue, crop_mask, prepare_tissue
+from scalemai.synthesis.painting.lesion import paint_lesion
 from scalemai.synthesis.patient import Patient, cropped
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import grow_lesion
-from scalemai.synthesis.tissue import Tissue, crop_mask, prepare_tissue
 from scalemai.volume import Mask, Volume
 
 REPEATS = 15

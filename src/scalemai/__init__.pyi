@@ -12,17 +12,17 @@ from .synthesis.batch import synthesize_cases as synthesize_cases
 from .synthesis.files import Request as Request
 from .synthesis.files import replay as replay
 from .synthesis.files import synthesize_case as synthesize_case
-from .synthesis.language import parse_description as parse_description
-from .synthesis.population import TumorPopulation as TumorPopulation
-from .synthesis.population import read_population as read_population
+from .synthesis.populations.population import TumorPopulation as TumorPopulation
+from .synthesis.populations.population import read_population as read_population
 from .synthesis.recipe import Recipe as Recipe
-from .synthesis.schedule import Schedule as Schedule
-from .synthesis.schedule import parse_schedule as parse_schedule
 from .synthesis.spec import LesionSpec as LesionSpec
 from .synthesis.synthesize import Synthesis as Synthesis
 from .synthesis.synthesize import synthesize_volume as synthesize_volume
-from .synthesis.timeline import Timeline as Timeline
-from .synthesis.timeline import grow_series as grow_series
+from .synthesis.timeline.schedule import Schedule as Schedule
+from .synthesis.timeline.schedule import parse_schedule as parse_schedule
+from .synthesis.timeline.series import Timeline as Timeline
+from .synthesis.timeline.series import grow_series as grow_series
+from .synthesis.words.language import parse_description as parse_description
 from .volume import Mask as Mask
 from .volume import Volume as Volume
 

@@ -17,7 +17,7 @@ from scalemai.preview.planes import Plane, mask_outline, plane_hu
 from scalemai.preview.rows import PANEL, Panel, Row
 from scalemai.preview.sheet import draw
 from scalemai.preview.windows import WINDOWS, window_for
-from scalemai.synthesis.lesion import Lesion
+from scalemai.synthesis.painting.lesion import Lesion
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import synthesize_volume
 from scalemai.volume import Mask, Volume

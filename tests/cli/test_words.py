@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from scalemai.synthesis.population import read_population
+from scalemai.synthesis.populations.population import read_population
 
 from .hosts import scalemai
 

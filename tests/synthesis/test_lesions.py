@@ -8,12 +8,12 @@ from scipy import ndimage
 
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
 from scalemai.measure import longest_axial_diameter_mm
-from scalemai.synthesis.appearance import VISIBILITY_HU
-from scalemai.synthesis.lesion import size_tolerance_mm
+from scalemai.synthesis.growth.tissue import crop_mask
+from scalemai.synthesis.painting.appearance import VISIBILITY_HU
+from scalemai.synthesis.painting.lesion import size_tolerance_mm
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.spec import LesionSpec, parse_range, random_stream
 from scalemai.synthesis.synthesize import paint_recipes, synthesize_volume
-from scalemai.synthesis.tissue import crop_mask
 from scalemai.volume import Mask
 
 from .conftest import MakeHost

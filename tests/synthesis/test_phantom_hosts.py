@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scalemai.cases.phantom import generate_phantom, sample_spec
-from scalemai.synthesis.lesion import size_tolerance_mm
+from scalemai.synthesis.painting.lesion import size_tolerance_mm
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import synthesize_volume
 

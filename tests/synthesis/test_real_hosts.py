@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from scalemai.errors import PlacementError
-from scalemai.synthesis.lesion import LesionMeasures, size_tolerance_mm
+from scalemai.synthesis.painting.lesion import LesionMeasures, size_tolerance_mm
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import synthesize_volume
 from scalemai.volume import Volume

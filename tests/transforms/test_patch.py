@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError, GeometryError, IntensityError, UnknownNameError
 from scalemai.geometry import Grid
-from scalemai.synthesis.population import TumorPopulation
+from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.transforms.border import cut_share
 from scalemai.transforms.normalization import Normalization

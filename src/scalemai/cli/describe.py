@@ -21,8 +21,8 @@ def describe(
 ) -> None:
     """Show how lesions described in words are understood, word by word."""
     from scalemai.cli.report import remark
-    from scalemai.synthesis.language import describe as say
-    from scalemai.synthesis.language import parse_description
+    from scalemai.synthesis.words.language import describe as say
+    from scalemai.synthesis.words.language import parse_description
 
     told = parse_description(text, default_organ=organ, strict=not ignore_unknown)
     if json:

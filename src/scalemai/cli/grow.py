@@ -85,10 +85,10 @@ def grow(
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
-    from scalemai.synthesis.schedule import read_schedule
-    from scalemai.synthesis.timeline_batch import grow_cases, open_growth_ledger
-    from scalemai.synthesis.timeline_files import GrowRequest
-    from scalemai.synthesis.timeline_record import read_timeline_notes
+    from scalemai.synthesis.timeline.batch import grow_cases, open_growth_ledger
+    from scalemai.synthesis.timeline.files import GrowRequest
+    from scalemai.synthesis.timeline.record import read_timeline_notes
+    from scalemai.synthesis.timeline.schedule import read_schedule
 
     plan = read_schedule(schedule)
     if diameter is None and words is None:

@@ -66,12 +66,12 @@ def make_request(
                 fix = f"leave out {', '.join(others)}"
                 raise ConfigError("says which lesions are wanted", where=option, fix=fix)
     if words is not None:
-        from scalemai.synthesis.language import parse_description
+        from scalemai.synthesis.words.language import parse_description
 
         told = parse_description(words)
         return Request(specs=told.specs, counts=told.counts, seed=seed)
     if population is not None:
-        from scalemai.synthesis.population import read_population
+        from scalemai.synthesis.populations.population import read_population
 
         return Request(population=read_population(population), seed=seed)
     low, high = _parse_count("1" if count is None else count)

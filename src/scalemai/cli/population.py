@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from scalemai.synthesis.population_balance import Balance
+    from scalemai.synthesis.populations.balance import Balance
 
 __all__ = ["population"]
 
@@ -41,9 +41,9 @@ def fit(
 ) -> None:
     """Fit a population to a table of real lesions."""
     from scalemai.cli.report import remark
-    from scalemai.synthesis.population import write_population
-    from scalemai.synthesis.population_fit import fit_population
-    from scalemai.synthesis.population_table import read_lesions
+    from scalemai.synthesis.populations.fit import fit_population
+    from scalemai.synthesis.populations.population import write_population
+    from scalemai.synthesis.populations.table import read_lesions
 
     lesions = read_lesions(table, default_organ=organ, skip_unknown=skip_unknown)
     fitted = fit_population(lesions, alpha=alpha, least=least)
@@ -78,9 +78,9 @@ def balance(
 ) -> None:
     """Find the population to synthesize that brings a data set near a target."""
     from scalemai.cli.report import remark
-    from scalemai.synthesis.population import write_population
-    from scalemai.synthesis.population_balance import compensate, read_target
-    from scalemai.synthesis.population_table import read_lesions
+    from scalemai.synthesis.populations.balance import compensate, read_target
+    from scalemai.synthesis.populations.population import write_population
+    from scalemai.synthesis.populations.table import read_lesions
 
     lesions = read_lesions(table, default_organ=organ, skip_unknown=skip_unknown)
     wanted = read_target(target, lesions)

@@ -56,7 +56,7 @@ def remove(
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
-    from scalemai.synthesis.removal_files import (
+    from scalemai.synthesis.removal.removal_files import (
         REMOVAL_NAME,
         RemovalRequest,
         read_removal_notes,

@@ -73,7 +73,7 @@ def rewind(
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
-    from scalemai.synthesis.rewind_files import (
+    from scalemai.synthesis.removal.rewind_files import (
         REWIND_NAME,
         RewindRequest,
         read_rewind_notes,
@@ -123,8 +123,8 @@ def _days_before(months: float | None, schedule: str | None) -> tuple[float, ...
     ConfigError
         If neither or both are given, or the schedule is one of sizes.
     """
-    from scalemai.synthesis.rewind_files import DAYS_PER_MONTH
-    from scalemai.synthesis.schedule import read_schedule
+    from scalemai.synthesis.removal.rewind_files import DAYS_PER_MONTH
+    from scalemai.synthesis.timeline.schedule import read_schedule
 
     if (months is None) == (schedule is None):
         what = "exclude each other" if months is not None else "are both missing"

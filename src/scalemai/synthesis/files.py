@@ -17,8 +17,10 @@ from scalemai.errors import IntensityError, MissingStructureError, ScaleMAIError
 from scalemai.io.atomic import atomic_folder
 from scalemai.io.nifti import read_grid, write_labels, write_mask, write_volume
 from scalemai.plausibility import check_mask_on_ct
+from scalemai.synthesis.effects.warp_masks import warp_masks
+from scalemai.synthesis.growth.tissue import StructureBox, crop_mask
 from scalemai.synthesis.patient import structures_at_hand
-from scalemai.synthesis.population import TumorPopulation
+from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.sidecar import (
     checksum,
     moved_sidecar,
@@ -29,8 +31,6 @@ from scalemai.synthesis.sidecar import (
 from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.synthesize import Synthesis, paint_recipes, synthesize_into
 from scalemai.synthesis.target import SIDECAR_NAME, check_target
-from scalemai.synthesis.tissue import StructureBox, crop_mask
-from scalemai.synthesis.warp_masks import warp_masks
 from scalemai.volume import Mask, Volume
 
 _FEW_STRUCTURES = 4  # of bones, many are usually out of the scan: that is no news

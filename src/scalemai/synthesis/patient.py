@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from scalemai.anatomy import Organ, is_lesion, organ, structure
 from scalemai.errors import UnknownNameError
 from scalemai.geometry import Region
-from scalemai.synthesis.change import Change
-from scalemai.synthesis.contact import VesselContact, vessel_contacts
-from scalemai.synthesis.displacement import Displacement, push_aside
-from scalemai.synthesis.ducts import dilate_duct
+from scalemai.synthesis.effects.change import Change
+from scalemai.synthesis.effects.contact import VesselContact, vessel_contacts
+from scalemai.synthesis.effects.displacement import Displacement, push_aside
+from scalemai.synthesis.effects.ducts import dilate_duct
+from scalemai.synthesis.effects.vessels import find_vessels, narrow_vessel
+from scalemai.synthesis.effects.warp import warp_hu
+from scalemai.synthesis.effects.warp_masks import warp_masks
 from scalemai.synthesis.families import surroundings
-from scalemai.synthesis.lesion import Lesion, paint_stage, with_mask
-from scalemai.synthesis.neighbourhood import Neighbourhood
-from scalemai.synthesis.permeability import BARRIER_STOP
-from scalemai.synthesis.recipe import Recipe
-from scalemai.synthesis.tissue import (
+from scalemai.synthesis.growth.neighbourhood import Neighbourhood
+from scalemai.synthesis.growth.permeability import BARRIER_STOP
+from scalemai.synthesis.growth.tissue import (
     StructureBox,
     Tissue,
     crop_mask,
     join_boxes,
     prepare_tissue,
 )
-from scalemai.synthesis.vessels import find_vessels, narrow_vessel
-from scalemai.synthesis.warp import warp_hu
-from scalemai.synthesis.warp_masks import warp_masks
+from scalemai.synthesis.painting.lesion import Lesion, paint_stage, with_mask
+from scalemai.synthesis.recipe import Recipe
 from scalemai.volume import Mask, Volume
 
 __all__ = ["ESTIMATED_VESSEL", "Effects", "Patient", "Repaint", "cropped", "structures_at_hand"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalemai.anatomy import organ
-from scalemai.synthesis.lesion import Lesion
+from scalemai.synthesis.painting.lesion import Lesion
 from scalemai.synthesis.patient import Patient
 from scalemai.synthesis.spec import SMALLEST_DIAMETER_MM, LesionSpec
 

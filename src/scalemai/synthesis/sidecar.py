@@ -19,7 +19,7 @@ from scalemai.anatomy import organ
 from scalemai.case import Case, MaskSource, check_case_id
 from scalemai.errors import ConfigError, UnreadableFileError
 from scalemai.io.atomic import atomic_path
-from scalemai.synthesis.appearance import VISIBILITY_HU
+from scalemai.synthesis.painting.appearance import VISIBILITY_HU
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import Synthesis

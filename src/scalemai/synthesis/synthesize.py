@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from scalemai.anatomy import Organ, organ
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
-from scalemai.synthesis.contact import contact_places, vessel_contacts
-from scalemai.synthesis.draw import draw_recipe
-from scalemai.synthesis.lesion import Lesion, paint_lesion, size_tolerance_mm
+from scalemai.synthesis.drawing.draw import draw_recipe
+from scalemai.synthesis.effects.contact import contact_places, vessel_contacts
+from scalemai.synthesis.growth.tissue import StructureBox
+from scalemai.synthesis.painting.lesion import Lesion, paint_lesion, size_tolerance_mm
 from scalemai.synthesis.patient import Effects, Patient, cropped
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.satellites import satellites_of
 from scalemai.synthesis.spec import LesionSpec, random_stream
-from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Mask, Volume
 
 __all__ = ["Synthesis", "grow_lesion", "paint_recipes", "synthesize_into", "synthesize_volume"]

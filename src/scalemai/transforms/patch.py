@@ -20,9 +20,9 @@ from scalemai.errors import (
     PlacementError,
 )
 from scalemai.geometry import Grid, Region
-from scalemai.synthesis.lesion import Lesion
+from scalemai.synthesis.painting.lesion import Lesion
 from scalemai.synthesis.patient import Patient
-from scalemai.synthesis.population import TumorPopulation
+from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.satellites import satellites_of
 from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.synthesis.synthesize import grow_lesion

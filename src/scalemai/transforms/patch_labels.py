@@ -14,7 +14,7 @@ from scalemai.anatomy import ClassMap, Organ, class_map, is_lesion, organ, organ
 from scalemai.compiled import compiled
 from scalemai.errors import ConfigError, IntensityError
 from scalemai.geometry import Region
-from scalemai.synthesis.tissue import StructureBox, join_boxes
+from scalemai.synthesis.growth.tissue import StructureBox, join_boxes
 
 __all__ = ["LabelSpans", "PatchLabels", "spans_of"]
 

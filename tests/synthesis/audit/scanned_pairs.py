@@ -19,11 +19,11 @@ from scalemai.cases.phantom.scanner import acquire
 from scalemai.cases.phantom.spec import sample_spec
 from scalemai.synthesis.audit.patches import Patch, cut_patch
 from scalemai.synthesis.families import surroundings
-from scalemai.synthesis.lesion import Lesion, paint_stage
+from scalemai.synthesis.growth.tissue import StructureBox
+from scalemai.synthesis.painting.lesion import Lesion, paint_stage
 from scalemai.synthesis.patient import Patient, cropped
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.synthesis.synthesize import grow_lesion
-from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Mask, Volume
 
 SPACING_MM = (0.8, 0.8, 2.5)

@@ -16,8 +16,8 @@ from scalemai.synthesis.audit.findings import LesionFindings
 from scalemai.synthesis.audit.patches import Patch, pasted, zone_of
 from scalemai.synthesis.audit.pictures import thumbnail
 from scalemai.synthesis.audit.radiomics import radiomics
-from scalemai.synthesis.site import parts_of_pancreas
-from scalemai.synthesis.tissue import StructureBox, prepare_tissue
+from scalemai.synthesis.drawing.site import parts_of_pancreas
+from scalemai.synthesis.growth.tissue import StructureBox, prepare_tissue
 from scalemai.volume import Volume
 
 __all__ = ["CONTROL_VIEWS", "REAL_BORDER_MM", "findings_of", "organ_name_of", "site_of"]

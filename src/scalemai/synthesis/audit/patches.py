@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalemai.geometry import Grid, Region
-from scalemai.synthesis.border import signed_distance_mm
-from scalemai.synthesis.tissue import StructureBox
+from scalemai.synthesis.growth.tissue import StructureBox
+from scalemai.synthesis.removal.border import signed_distance_mm
 from scalemai.volume import Volume
 
 __all__ = ["MARGIN_MM", "SHELL_MM", "Patch", "cut_patch", "pasted", "zone_of"]

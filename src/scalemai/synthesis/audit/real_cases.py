@@ -12,10 +12,10 @@ from scalemai.errors import UnknownNameError
 from scalemai.synthesis.audit.findings import CaseFindings
 from scalemai.synthesis.audit.lesions import REAL_BORDER_MM, findings_of, organ_name_of, site_of
 from scalemai.synthesis.audit.patches import cut_patch, zone_of
-from scalemai.synthesis.lesion_place import find_lesions
+from scalemai.synthesis.growth.tissue import StructureBox, crop_mask, join_boxes
 from scalemai.synthesis.patient import structures_at_hand
+from scalemai.synthesis.removal.lesion_place import find_lesions
 from scalemai.synthesis.sidecar import checksum
-from scalemai.synthesis.tissue import StructureBox, crop_mask, join_boxes
 
 __all__ = ["examine_real", "lesions_of_organs"]
 

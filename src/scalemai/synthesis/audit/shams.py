@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scalemai.errors import PlacementError
-from scalemai.synthesis.lesion import Lesion
+from scalemai.synthesis.growth.tissue import StructureBox
+from scalemai.synthesis.painting.lesion import Lesion
 from scalemai.synthesis.patient import Patient
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.spec import LARGEST_DIAMETER_MM, SMALLEST_DIAMETER_MM, LesionSpec
 from scalemai.synthesis.synthesize import grow_lesion
-from scalemai.synthesis.tissue import StructureBox
 from scalemai.volume import Volume
 
 __all__ = ["grow_sham"]

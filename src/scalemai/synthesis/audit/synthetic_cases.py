@@ -25,10 +25,10 @@ from scalemai.synthesis.audit.findings import CaseFindings, LesionFindings
 from scalemai.synthesis.audit.lesions import findings_of, site_of
 from scalemai.synthesis.audit.patches import cut_patch, zone_of
 from scalemai.synthesis.audit.shams import grow_sham
+from scalemai.synthesis.growth.tissue import StructureBox, crop_mask, join_boxes
 from scalemai.synthesis.recipe import Recipe
 from scalemai.synthesis.sidecar import Sidecar, checksum, read_sidecar
 from scalemai.synthesis.target import SIDECAR_NAME
-from scalemai.synthesis.tissue import StructureBox, crop_mask, join_boxes
 from scalemai.volume import Volume
 
 __all__ = ["examine_synthetic", "synthetic_folders"]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scalemai.synthesis.neighbourhood import Neighbourhood
-from scalemai.synthesis.permeability import BARRIER_OUTSIDE
+from scalemai.synthesis.growth.neighbourhood import Neighbourhood
+from scalemai.synthesis.growth.permeability import BARRIER_OUTSIDE
 
 __all__ = ["axial_mean", "open_beyond"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.errors import IntensityError
-from scalemai.synthesis.noise_model import NoiseModel, measure_noise, noise_field
+from scalemai.synthesis.painting.noise_model import NoiseModel, measure_noise, noise_field
 from scalemai.volume import Volume
 
 __all__ = ["noise_around", "noise_of"]

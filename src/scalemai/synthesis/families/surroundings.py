@@ -10,10 +10,10 @@ from scalemai.anatomy import Organ
 from scalemai.synthesis.families.beyond import open_beyond
 from scalemai.synthesis.families.grain import noise_around, noise_of
 from scalemai.synthesis.families.wall import line_wall
-from scalemai.synthesis.field import search_radius_mm
-from scalemai.synthesis.neighbourhood import Limits, Neighbourhood, neighbourhood
+from scalemai.synthesis.growth.field import search_radius_mm
+from scalemai.synthesis.growth.neighbourhood import Limits, Neighbourhood, neighbourhood
+from scalemai.synthesis.growth.tissue import Tissue
 from scalemai.synthesis.recipe import Blend
-from scalemai.synthesis.tissue import Tissue
 from scalemai.volume import Volume
 
 __all__ = ["blend_of", "is_absolute", "surroundings"]

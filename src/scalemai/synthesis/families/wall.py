@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from scalemai.anatomy import Organ
 from scalemai.errors import PlacementError
+from scalemai.synthesis.drawing.site import ball, draw_inside
 from scalemai.synthesis.families.beyond import axial_mean
-from scalemai.synthesis.neighbourhood import Neighbourhood
-from scalemai.synthesis.permeability import BARRIER_LUMEN, BARRIER_WALL
-from scalemai.synthesis.site import ball, draw_inside
-from scalemai.synthesis.tissue import Tissue
+from scalemai.synthesis.growth.neighbourhood import Neighbourhood
+from scalemai.synthesis.growth.permeability import BARRIER_LUMEN, BARRIER_WALL
+from scalemai.synthesis.growth.tissue import Tissue
 from scalemai.volume import Volume
 
 __all__ = ["choose_wall_site", "line_wall", "tube_axis"]

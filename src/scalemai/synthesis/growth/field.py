@@ -1,0 +1,396 @@
+"""One field, two views: the arrival time of a lesion, and its density on the scan's voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalemai.compiled import compiled
+from scalemai.geometry import Grid, Region
+from scalemai.measure import longest_axial_diameter_mm
+from scalemai.synthesis.growth.automaton import march
+from scalemai.synthesis.growth.neighbourhood import Neighbourhood
+from scalemai.synthesis.growth.noise import noise_table
+from scalemai.synthesis.recipe import Recipe
+
+__all__ = [
+    "GrowthField",
+    "Rendering",
+    "border_width_mm",
+    "fit",
+    "grow",
+    "label",
+    "render",
+    "search_radius_mm",
+]
+
+_CELLS_PER_DIAMETER = 24
+_COARSEST_CELL_MM = 1.5  # a vessel of 3 mm is still two cells wide
+_FINEST_CELL_VOXELS = 0.3  # of the finest voxel side: finer shapes would not be seen
+_HALF_SIDES = (0.85, 1.4)  # of the diameter; the second only where the first was too narrow
+_SLOW_FAT = 0.35
+_FEW_VOXELS = 500
+_AVERAGED_MM = 1.6  # voxels of this side and more are divided into several samples
+
+
+@dataclass(frozen=True)
+class GrowthField:
+    """When each place round a seed becomes tumor.
+
+    Parameters
+    ----------
+    time
+        Array (n, n, n) of arrival times in mm at unit speed; inf where growth did not come.
+    from_voxel
+        Matrix (3, 4) from voxel indices of the neighbourhood to cell indices.
+    edge
+        Arrival time of the border (density one half).
+    reached_mm
+        Longest axial diameter of the field at ``edge``.
+    complete
+        False if there was no room for the diameter that was asked for.
+    noise
+        Table (16, 16, 16) of normal numbers, for the texture.
+    cell_mm
+        Distance between cells in mm.
+    """
+
+    time: NDArray[np.float32]
+    from_voxel: NDArray[np.float64]
+    edge: float
+    reached_mm: float
+    complete: bool
+    noise: NDArray[np.float32]
+    cell_mm: float
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A field on voxels.
+
+    Parameters
+    ----------
+    box
+        The box within the neighbourhood.
+    density
+        Mean tumor density of each voxel, 0 to 1: it fades over the border.
+    filled
+        Share of each voxel that lies within the edge: it decides the label.
+    age
+        Mean time since turning, in mm at unit speed.
+    edge
+        Arrival time of the border.
+    """
+
+    box: Region
+    density: NDArray[np.float32]
+    filled: NDArray[np.float32]
+    age: NDArray[np.float32]
+    edge: float
+
+
+def search_radius_mm(diameter_mm: float) -> float:
+    """Radius in mm of the neighbourhood that a lesion of this diameter may grow in."""
+    return 1.1 * diameter_mm + 6.0
+
+
+def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
+    """Run the automaton of a recipe in a neighbourhood: pure, the same input gives the same bits.
+
+    Parameters
+    ----------
+    recipe
+        What was drawn.
+    around
+        The tissue, at least :func:`search_radius_mm` to each side of the seed.
+    """
+    table = noise_table(recipe.noise_seed)
+    spacing = np.asarray(around.grid.spacing_mm)
+    cell = min(recipe.diameter_mm / _CELLS_PER_DIAMETER, _COARSEST_CELL_MM)
+    cell = max(cell, _FINEST_CELL_VOXELS * float(spacing.min()))
+    frame = _frame(recipe)
+    # The front is followed past the border as far as the border fades and may have to move.
+    tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.8 * float(spacing.min())
+    limits = around.limits
+    tissue = np.array(
+        [
+            around.parenchyma.mean_hu,
+            limits.bright_hu,
+            limits.dark_hu,
+            limits.gas_hu,
+            recipe.vessel_speed,
+            _SLOW_FAT,
+            recipe.outside_speed,
+            recipe.lumen_speed,
+        ]
+    )
+    axial = around.grid.axial_axis
+    first, second = around.grid.in_plane_axes
+    normal = np.cross(around.grid.directions[:, first], around.grid.directions[:, second])
+    normal /= np.linalg.norm(normal)
+    along = around.grid.directions[:, first]
+    across = np.cross(normal, along)
+    plane = np.stack([along, across, normal]) @ frame * cell
+    slab = max(cell, min(float(spacing[axial]), cell * 1.5))
+    for half in _HALF_SIDES:
+        n = 2 * int(np.ceil(half * recipe.diameter_mm / cell)) + 9
+        to_world = np.zeros((3, 4))
+        to_world[:, :3] = frame * cell
+        to_world[:, 3] = np.asarray(recipe.centre_mm) - to_world[:, :3] @ np.full(3, n // 2)
+        inverse = around.grid.inverse
+        to_voxel = inverse[:3, :3] @ to_world
+        to_voxel[:, 3] += inverse[:3, 3]
+        time, edge, reached, complete = march(
+            n, cell, around.hu, around.domain, around.barrier, to_voxel, plane, slab,
+            around.averaging_reach,
+            tissue, table, recipe.wavelength * recipe.diameter_mm / cell, recipe.irregularity,
+            _spicules(recipe, cell), recipe.diameter_mm, tail,
+        )  # fmt: skip
+        if complete or not _touches_end(time, edge):
+            break
+    from_voxel = np.zeros((3, 4))
+    from_voxel[:, :3] = np.linalg.inv(to_voxel[:, :3])
+    from_voxel[:, 3] = -from_voxel[:, :3] @ to_voxel[:, 3]
+    return GrowthField(time, from_voxel, edge, reached, complete, table, cell)
+
+
+def render(
+    field: GrowthField, recipe: Recipe, around: Neighbourhood, edge: float | None = None
+) -> Rendering | None:
+    """Density and age of a lesion on the scan's voxels, averaged over each voxel.
+
+    Parameters
+    ----------
+    field, recipe, around
+        A field, its recipe and its neighbourhood.
+    edge
+        Arrival time of the border, an earlier one for an earlier scan; the field's own if None.
+
+    Returns
+    -------
+    Rendering or None
+        None if no voxel is touched.
+    """
+    border = field.edge if edge is None else edge
+    width = border_width_mm(recipe, around.grid)
+    reached = np.isfinite(field.time) & (field.time <= border + 2.0 * width)
+    cells = np.stack(np.nonzero(reached))
+    if not cells.size:
+        return None
+    to_voxel = np.linalg.inv(field.from_voxel[:, :3])
+    voxels = to_voxel @ (cells - field.from_voxel[:, 3:])
+    slack = np.abs(to_voxel).sum(axis=1)  # one cell to each side
+    box = around.grid.clip(voxels.min(axis=1) - slack, voxels.max(axis=1) + slack)
+    if box is None:
+        return None
+    # Voxels larger than the cells are averaged over several points: partial volume.
+    parts = _parts_of_voxel(around.grid, field.cell_mm)
+    start = np.array([s.start for s in box], np.int64)
+    shape = tuple(int(s.stop - s.start) for s in box)
+    density = np.zeros(shape, np.float32)
+    filled = np.zeros(shape, np.float32)
+    age = np.zeros(shape, np.float32)
+    _render(
+        field.time,
+        field.from_voxel,
+        start,
+        parts,
+        border,
+        width,
+        field.cell_mm,
+        density,
+        filled,
+        age,
+    )
+    return Rendering(box, density, filled, age, border)
+
+
+def fit(
+    field: GrowthField, recipe: Recipe, around: Neighbourhood, tolerance_mm: float
+) -> Rendering | None:
+    """The rendering whose mask is as wide, on the scan's voxels, as was asked for.
+
+    The field's own edge is kept where the mask is within ``tolerance_mm`` of the diameter, so that
+    volumes do not depend on spacing; thick slices may need an earlier or a later one.
+
+    Returns
+    -------
+    Rendering or None
+        None if no voxel is touched at any time.
+    """
+    target = min(recipe.diameter_mm, field.reached_mm)
+
+    def at(edge: float) -> tuple[Rendering | None, float]:
+        rendering = render(field, recipe, around, edge)
+        if rendering is None:
+            return None, 0.0
+        mask = label(rendering, around)
+        return rendering, longest_axial_diameter_mm(mask, around.grid)
+
+    best, first = at(field.edge)
+    if abs(first - target) <= tolerance_mm:
+        return best
+    far = 0.0
+    if first < target:
+        last = float(field.time[np.isfinite(field.time)].max())
+        far = max(last - 0.5 * border_width_mm(recipe, around.grid), field.edge)
+    # The mask widens with the edge: find the edge nearest to the field's own that will do.
+    near, gap = field.edge, abs(first - target)
+    for _ in range(9):
+        middle = 0.5 * (near + far)
+        rendering, now = at(middle)
+        will_do = abs(now - target) <= tolerance_mm
+        if will_do or abs(now - target) < gap:
+            best, gap = rendering, abs(now - target)
+        near, far = (
+            (near, middle) if will_do or (now > target) != (first > target) else (middle, far)
+        )
+    return best
+
+
+def label(rendering: Rendering, around: Neighbourhood) -> NDArray[np.bool_]:
+    """The voxels of the domain that bear the label, on the box of a rendering.
+
+    A voxel is labelled if the lesion fills half of it or more. Of a lesion of few voxels the
+    fullest are labelled, as many as make up its volume: half-filled ones alone would be too few,
+    so a 6 mm lesion would halve its volume on a 3 mm grid.
+    """
+    share: NDArray[np.float32] = rendering.filled * around.domain[rendering.box]
+    wanted = round(float(share.sum()))
+    if wanted > _FEW_VOXELS:
+        return np.asarray(share >= 0.5, np.bool_)
+    ranked = np.sort(share, axis=None)[::-1]
+    least = ranked[max(wanted, 1) - 1]
+    return np.asarray((share >= least) & (share > 0.0), np.bool_)
+
+
+def border_width_mm(recipe: Recipe, grid: Grid) -> float:
+    """Width in mm over which a lesion fades, half of it outside the mask.
+
+    It is the lesion's own margin, but no sharper than the scan can show.
+    """
+    blur = 1.2 * min(grid.spacing_mm)
+    if min(grid.spacing_mm) > _AVERAGED_MM:  # averaging over the voxel blurs enough
+        blur *= 0.3
+    return float(np.hypot(recipe.margin_mm, blur))
+
+
+def _spicules(recipe: Recipe, cell_mm: float) -> NDArray[np.float64]:
+    """Directions spread over the sphere, from the recipe's noise seed, each of its own length."""
+    rng = np.random.Generator(np.random.Philox(recipe.noise_seed + 1))
+    count = recipe.spicules
+    directions = rng.standard_normal((count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = 1.0 + recipe.spicule_length * rng.uniform(0.5, 1.0, (count, 1))
+    # The diameter that growth stops at includes the spicules.
+    radius = 0.5 * recipe.diameter_mm / (1.0 + recipe.spicule_length) / cell_mm
+    return np.hstack([directions, lengths * radius])
+
+
+def _parts_of_voxel(grid: Grid, cell_mm: float) -> NDArray[np.int64]:
+    steps = np.asarray(grid.spacing_mm) / max(cell_mm, 0.6)
+    # Coarse voxels are always divided, or a small lesion would fill them or not by chance.
+    least = np.where(np.asarray(grid.spacing_mm) > _AVERAGED_MM, 3, 1)
+    return np.clip(np.rint(steps), least, 5).astype(np.int64)
+
+
+def _frame(recipe: Recipe) -> NDArray[np.float64]:
+    """Columns: the lesion's own axes in RAS+, scaled by its relative semi-axes."""
+    w, x, y, z = recipe.rotation
+    rotation: NDArray[np.float64] = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    return rotation * np.asarray(recipe.axes, np.float64)
+
+
+def _touches_end(time: NDArray[np.float32], edge: float) -> bool:
+    n = time.shape[0]
+    shell = time[3:-3, 3:-3, 3:-3]
+    inner = shell[1:-1, 1:-1, 1:-1]
+    return bool(n > 10 and np.count_nonzero(shell <= edge) > np.count_nonzero(inner <= edge))
+
+
+@compiled
+def _render(
+    time: NDArray[np.float32],
+    from_voxel: NDArray[np.float64],
+    start: NDArray[np.int64],
+    parts: NDArray[np.int64],
+    edge: float,
+    width: float,
+    cell: float,
+    density: NDArray[np.float32],
+    filled: NDArray[np.float32],
+    age: NDArray[np.float32],
+) -> None:
+    n = time.shape[0]
+    ni, nj, nk = density.shape
+    samples = parts[0] * parts[1] * parts[2]
+    sums = np.zeros((3, 2))
+    counts = np.zeros((3, 2), np.int64)
+    for i in range(ni):
+        for j in range(nj):
+            for k in range(nk):
+                soft = 0.0
+                hard = 0
+                deep = 0.0
+                for a in range(parts[0]):
+                    x = start[0] + i + (a + 0.5) / parts[0] - 0.5
+                    for b in range(parts[1]):
+                        y = start[1] + j + (b + 0.5) / parts[1] - 0.5
+                        for c in range(parts[2]):
+                            z = start[2] + k + (c + 0.5) / parts[2] - 0.5
+                            u = from_voxel[0, 0] * x + from_voxel[0, 1] * y
+                            u += from_voxel[0, 2] * z + from_voxel[0, 3]
+                            v = from_voxel[1, 0] * x + from_voxel[1, 1] * y
+                            v += from_voxel[1, 2] * z + from_voxel[1, 3]
+                            w = from_voxel[2, 0] * x + from_voxel[2, 1] * y
+                            w += from_voxel[2, 2] * z + from_voxel[2, 3]
+                            i0, j0, k0 = int(np.floor(u)), int(np.floor(v)), int(np.floor(w))
+                            if i0 < 0 or j0 < 0 or k0 < 0:
+                                continue
+                            if i0 >= n - 1 or j0 >= n - 1 or k0 >= n - 1:
+                                continue
+                            arrival = 0.0
+                            known = 0.0
+                            sums[:] = 0.0
+                            counts[:] = 0
+                            for di in range(2):
+                                wi = u - i0 if di else 1.0 - (u - i0)
+                                for dj in range(2):
+                                    wj = wi * (v - j0 if dj else 1.0 - (v - j0))
+                                    for dk in range(2):
+                                        t = time[i0 + di, j0 + dj, k0 + dk]
+                                        if t < np.inf:
+                                            wk = wj * (w - k0 if dk else 1.0 - (w - k0))
+                                            arrival += wk * t
+                                            known += wk
+                                            sums[0, di] += t
+                                            sums[1, dj] += t
+                                            sums[2, dk] += t
+                                            counts[0, di] += 1
+                                            counts[1, dj] += 1
+                                            counts[2, dk] += 1
+                            if known < 0.2:  # beyond the last cell before a barrier
+                                continue
+                            since = edge - arrival / known
+                            # Time to depth in mm: the front passed here at 1 / slope.
+                            square = 0.0
+                            for axis in range(3):
+                                if counts[axis, 0] > 0 and counts[axis, 1] > 0:
+                                    ahead = sums[axis, 1] / counts[axis, 1]
+                                    square += (ahead - sums[axis, 0] / counts[axis, 0]) ** 2
+                            slope = min(max(np.sqrt(square) / cell, 0.25), 4.0)
+                            soft += min(max(since / (slope * width) + 0.5, 0.0), 1.0)
+                            if since >= 0.0:
+                                hard += 1
+                                deep += since
+                density[i, j, k] = soft / samples
+                filled[i, j, k] = hard / samples
+                age[i, j, k] = deep / samples

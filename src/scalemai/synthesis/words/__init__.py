@@ -1,0 +1,1 @@
+"""Lesions described in words, read by a fixed grammar and written back."""
