@@ -113,8 +113,9 @@ class PatchSynthesizer:
         Volume of the organ that a patch must show, in ml.
     effects
         Whether what a spec leaves open of a lesion's effects on its surroundings (pushed tissue,
-        dilated ducts, a shrinking gland) is drawn as the organ's facts say. They multiply the
-        time that a lesion takes; what a spec asks for is done in any case.
+        dilated ducts, a shrinking gland, growth out of a solid organ) is drawn as the organ's
+        facts say. They multiply the time that a lesion takes; what a spec asks for is done in any
+        case.
     phase
         Contrast phase of the scans; told from the organ's attenuation if None.
 
@@ -361,6 +362,7 @@ def _without_effects(spec: LesionSpec) -> LesionSpec:
         mass_effect=bool(spec.mass_effect),
         duct=duct,
         atrophy=bool(spec.atrophy),
+        exophytic=bool(spec.exophytic) if organ(spec.organ).family == "solid" else spec.exophytic,
     )
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from scalemai.compiled import compiled
 from scalemai.errors import GeometryError, IntensityError
-from scalemai.geometry import Grid, Region
+from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 from scalemai.synthesis.removal.relaxation import conjugate_gradients
 
@@ -32,6 +33,7 @@ _TREND_MM = 8.0
 _ENOUGH_VOXELS = 400  # for a spectrum; the standard deviation alone takes fewer
 _FEWEST_VOXELS = 30
 _SAMPLE_PAIRS = 60_000
+_START_VALUES = 5_000
 _TRUNCATE_SD = 2.5
 _TRUNCATED_VARIANCE = 0.911264  # of a standard normal variable cut at 2.5
 _USUAL_SD_PIXELS = 0.8  # of the Gaussian that stands for an unknown kernel
@@ -287,26 +289,58 @@ def _semivariance(
     residual: NDArray[np.float32], inside: NDArray[np.bool_], step: list[int]
 ) -> float:
     """Half the mean square difference of voxels one step apart; NaN if there are too few."""
-    here, there = _apart(step)
-    pairs = inside[here] & inside[there]
-    apart = residual[there][pairs] - residual[here][pairs]
-    apart = apart[:: max(apart.size // _SAMPLE_PAIRS, 1)]
+    every = max(int(np.count_nonzero(inside)) // _SAMPLE_PAIRS, 1)
+    apart = _differences(residual, inside, np.array(step), every)
     if apart.size < _FEWEST_VOXELS:
         return float("nan")
     return _truncated_variance(apart) / 2.0
 
 
+@compiled
+def _differences(
+    residual: NDArray[np.float32], inside: NDArray[np.bool_], step: NDArray[np.int64], every: int
+) -> NDArray[np.float32]:
+    """Differences of voxels one step apart that are both inside, one pair of ``every``."""
+    ni, nj, nk = residual.shape
+    di, dj, dk = step[0], step[1], step[2]
+    apart = np.empty(residual.size // every + 1, np.float32)
+    pairs, found = 0, 0
+    for i in range(max(-di, 0), ni - max(di, 0)):
+        for j in range(max(-dj, 0), nj - max(dj, 0)):
+            for k in range(max(-dk, 0), nk - max(dk, 0)):
+                if inside[i, j, k] and inside[i + di, j + dj, k + dk]:
+                    if pairs % every == 0:
+                        apart[found] = residual[i + di, j + dj, k + dk] - residual[i, j, k]
+                        found += 1
+                    pairs += 1
+    return apart[:found]
+
+
 def _truncated_variance(values: NDArray[np.floating]) -> float:
     """Mean square about 0 as a normal distribution has it, tails left out; robust."""
     square = np.asarray(values, np.float64) ** 2
-    variance = float(np.median(square)) / 0.4549364  # median of a chi-squared variable
-    # Truncated at 2.5 sd of the last estimate; it settles within a few rounds, and the rounding
-    # of stored HU, which moves a median, averages out.
+    # Where to begin is not critical, so a part of the values will do.
+    start = np.median(square[:: max(square.size // _START_VALUES, 1)])
+    return float(_settle(square, float(start) / 0.4549364))  # median of a chi-squared variable
+
+
+@compiled
+def _settle(square: NDArray[np.float64], variance: float) -> float:
+    """Truncate at 2.5 sd of the last estimate, again and again.
+
+    It settles within a few rounds, and the rounding of stored HU, which moves a median, averages
+    out.
+    """
     for _ in range(6):
-        kept = square[square <= _TRUNCATE_SD**2 * max(variance, 1e-6)]
-        if not kept.size:
+        limit = _TRUNCATE_SD**2 * max(variance, 1e-6)
+        total, count = 0.0, 0
+        for value in square:
+            if value <= limit:
+                total += value
+                count += 1
+        if count == 0:
             break
-        variance = float(kept.mean()) / _TRUNCATED_VARIANCE
+        variance = total / count / _TRUNCATED_VARIANCE
     return variance
 
 
@@ -349,13 +383,6 @@ def _taper(reach: list[int]) -> NDArray[np.float64]:
     """1 for the short steps that matter, falling to 0 at the longest: sampling error is noise."""
     beyond = np.clip((_distance(reach) - 0.6) / 0.4, 0.0, 1.0)
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * beyond))
-
-
-def _apart(step: list[int]) -> tuple[Region, Region]:
-    """The boxes of first and second voxels of all pairs one step apart."""
-    here = [slice(max(-s, 0), -s if s > 0 else None) for s in step]
-    there = [slice(max(s, 0), s if s < 0 else None) for s in step]
-    return (here[0], here[1], here[2]), (there[0], there[1], there[2])
 
 
 def _spectrum(correlation: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
