@@ -34,6 +34,7 @@ _ENOUGH_VOXELS = 400  # for a spectrum; the standard deviation alone takes fewer
 _FEWEST_VOXELS = 30
 _SAMPLE_PAIRS = 60_000
 _START_VALUES = 5_000
+_SETTLED = 2e-3
 _TRUNCATE_SD = 2.5
 _TRUNCATED_VARIANCE = 0.911264  # of a standard normal variable cut at 2.5
 _USUAL_SD_PIXELS = 0.8  # of the Gaussian that stands for an unknown kernel
@@ -340,7 +341,9 @@ def _settle(square: NDArray[np.float64], variance: float) -> float:
                 count += 1
         if count == 0:
             break
-        variance = total / count / _TRUNCATED_VARIANCE
+        before, variance = variance, total / count / _TRUNCATED_VARIANCE
+        if abs(variance - before) < _SETTLED * variance:
+            break
     return variance
 
 
