@@ -9,8 +9,9 @@ from scipy import ndimage, stats
 
 from scalemai.errors import GeometryError, PlacementError
 from scalemai.geometry import Grid
-from scalemai.synthesis.painting.noise_model import continued_noise, measure_noise
+from scalemai.synthesis.painting.noise_model import measure_noise
 from scalemai.synthesis.removal.border import measure_border, signed_distance_mm
+from scalemai.synthesis.removal.continuation import continued_noise
 from scalemai.synthesis.removal.lungs import lung_around
 from scalemai.synthesis.removal.outline import expected_organ, overlooked
 from scalemai.synthesis.removal.refill import refill

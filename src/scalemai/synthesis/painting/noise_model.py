@@ -19,9 +19,8 @@ from scalemai.compiled import compiled
 from scalemai.errors import GeometryError, IntensityError
 from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
-from scalemai.synthesis.removal.relaxation import conjugate_gradients
 
-__all__ = ["NoiseModel", "continued_noise", "measure_noise", "noise_field", "smoothed_within"]
+__all__ = ["NoiseModel", "measure_noise", "noise_field", "smoothed_within", "wave_gains"]
 
 # Author's estimates, to be refined, where no source is given.
 _LAG_MM = 5.0  # beyond it the noise of usual kernels is not correlated
@@ -39,7 +38,6 @@ _TRUNCATE_SD = 2.5
 _TRUNCATED_VARIANCE = 0.911264  # of a standard normal variable cut at 2.5
 _USUAL_SD_PIXELS = 0.8  # of the Gaussian that stands for an unknown kernel
 _USUAL_SLICE_CORRELATION = 0.2
-_OWN_NOISE_SHARE = 0.02  # of the variance that no neighbour tells of: keeps the system well-posed
 _SOFT_TISSUE_HU = (-150.0, 300.0)
 
 
@@ -162,62 +160,12 @@ def noise_field(
     ndarray
         HU, float32.
     """
-    padded, gain = _gain(model, shape)
+    padded, gain = wave_gains(model, shape)
     spectrum = fft.rfftn(rng.standard_normal(padded, dtype=np.float32))
     spectrum *= gain.astype(np.float32)
     field = fft.irfftn(spectrum, s=padded, overwrite_x=True)
     cut = field[tuple(slice(n) for n in shape)] * np.float32(model.sd_hu)
     return np.ascontiguousarray(cut, np.float32)
-
-
-def continued_noise(
-    model: NoiseModel,
-    noise: NDArray[np.float32],
-    known: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Draw noise that goes on from the noise beside it: no seam, the same amplitude throughout.
-
-    The field is drawn on condition of the known voxels (simple kriging: a free field, corrected by
-    what the covariance says of its errors there).
-
-    Parameters
-    ----------
-    model
-        From :func:`measure_noise`.
-    noise
-        HU, float32, array (i, j, k); only its known voxels count.
-    known
-        Voxels whose noise is there: those within a few voxels of the gap will do.
-    rng
-        Source of the noise, as in :func:`noise_field`.
-
-    Returns
-    -------
-    ndarray
-        HU, float32: ``noise`` where it is known, new noise elsewhere.
-    """
-    a, b, c = known.shape
-    free = noise_field(model, (a, b, c), rng)
-    if not known.any() or model.sd_hu <= 0.0:
-        return np.where(known, noise, free)
-    padded, gain = _gain(model, (a, b, c))
-    power = gain**2
-    box = (slice(a), slice(b), slice(c))
-
-    def spread(field: NDArray[np.float64]) -> NDArray[np.float64]:
-        spectrum = fft.rfftn(field, s=padded)
-        spectrum *= power
-        covariance: NDArray[np.float64] = fft.irfftn(spectrum, s=padded, overwrite_x=True)[box]
-        return covariance
-
-    def apply(field: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((spread(field) + _OWN_NOISE_SHARE * field) * known)
-
-    error = np.where(known, noise.astype(np.float64) - free, 0.0) / model.sd_hu
-    weights = conjugate_gradients(apply, error, np.zeros_like(error), steps=60, tolerance=0.03)
-    corrected = free + (spread(weights) * model.sd_hu).astype(np.float32)
-    return np.where(known, noise, corrected).astype(np.float32)
 
 
 def smoothed_within(
@@ -232,10 +180,25 @@ def smoothed_within(
     return mean.astype(np.float32)
 
 
-def _gain(
+def wave_gains(
     model: NoiseModel, shape: tuple[int, int, int]
 ) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
-    """What waves are multiplied by, for ``rfftn``; and the shape, padded as it goes round."""
+    """What white noise is multiplied by in ``rfftn`` to become this noise of unit variance.
+
+    Parameters
+    ----------
+    model
+        From :func:`measure_noise`.
+    shape
+        Shape (i, j, k) of the field that is wanted.
+
+    Returns
+    -------
+    padded
+        The shape to draw, larger as a transform goes round at its edges.
+    gains
+        float64 array, layout of ``rfftn`` of that shape.
+    """
     axial = model.axial_axis
     first, second = (axis for axis in range(3) if axis != axial)
     margin = [0, 0, 0]

@@ -21,11 +21,11 @@ from scalemai.errors import PlacementError
 from scalemai.geometry import Grid
 from scalemai.synthesis.painting.noise_model import (
     NoiseModel,
-    continued_noise,
     measure_noise,
     noise_field,
     smoothed_within,
 )
+from scalemai.synthesis.removal.continuation import continued_noise
 from scalemai.synthesis.removal.relaxation import harmonic
 from scalemai.synthesis.removal.transplant import transplant
 
