@@ -156,9 +156,9 @@ def march(
     centre = n // 2
     time = np.full(total, np.inf, np.float32)
     state = np.zeros(total, np.uint8)
-    speed = np.full(total, np.nan, np.float32)
+    speed = np.empty(total, np.float32)
     heap = np.empty(total, np.int32)
-    place = np.full(total, -1, np.int32)
+    place = np.empty(total, np.int32)
     size = 0
     value = np.empty(3)
     weight = np.empty(3)
@@ -212,7 +212,6 @@ def march(
             break
         size -= 1
         moved = heap[size]
-        place[cell] = -1
         if size > 0:
             heap[0] = moved
             place[moved] = 0
