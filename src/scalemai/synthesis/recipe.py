@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from scalemai.errors import ConfigError
-from scalemai.synthesis.spec import LARGEST_DIAMETER_MM
+from scalemai.synthesis.spec import LARGEST_DIAMETER_MM, USUAL_CELLS
 
 __all__ = [
     "Blend",
@@ -39,6 +39,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "axes": (0.05, 20),
     "irregularity": (0, 3),
     "wavelength": (0.01, 10),
+    "cells": (12, 48),
     "spicules": (0, 40),
     "spicule_length": (0, 3),
     "vessel_speed": (0, 2),
@@ -141,6 +142,8 @@ class Recipe:
         Relative semi-axes, product 1.
     irregularity, wavelength
         Standard deviation of log growth speed; its wavelength as a share of the diameter.
+    cells
+        Cells of the growth lattice per diameter.
     spicules, spicule_length
         Number of spicules, and their length as a share of the radius.
     vessel_speed, outside_speed, lumen_speed
@@ -181,6 +184,7 @@ class Recipe:
     axes: tuple[float, float, float]
     irregularity: float
     wavelength: float
+    cells: int = USUAL_CELLS
     spicules: int = 0
     spicule_length: float = 0.0
     vessel_speed: float

@@ -119,6 +119,7 @@ def draw_recipe(
         axes=drawn.axes,
         irregularity=irregularity,
         wavelength=drawn.wavelength,
+        cells=spec.cells,
         spicules=drawn.spicules,
         spicule_length=drawn.spicule_length,
         vessel_speed=chosen.growth.vessel_speed,

@@ -26,7 +26,6 @@ __all__ = [
     "search_radius_mm",
 ]
 
-_CELLS_PER_DIAMETER = 24
 _COARSEST_CELL_MM = 1.5  # a vessel of 3 mm is still two cells wide
 _FINEST_CELL_VOXELS = 0.3  # of the finest voxel side: finer shapes would not be seen
 _HALF_SIDES = (0.85, 1.4)  # of the diameter; the second only where the first was too narrow
@@ -108,7 +107,7 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
     """
     table = noise_table(recipe.noise_seed)
     spacing = np.asarray(around.grid.spacing_mm)
-    cell = min(recipe.diameter_mm / _CELLS_PER_DIAMETER, _COARSEST_CELL_MM)
+    cell = min(recipe.diameter_mm / recipe.cells, _COARSEST_CELL_MM)
     cell = max(cell, _FINEST_CELL_VOXELS * float(spacing.min()))
     frame = _frame(recipe)
     # The front is followed past the border as far as the border fades and may have to move.
