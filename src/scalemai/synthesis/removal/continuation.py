@@ -11,7 +11,7 @@ from scalemai.synthesis.removal.relaxation import conjugate_gradients
 
 __all__ = ["continued_noise"]
 
-_OWN_NOISE_SHARE = 0.02  # of the variance that no neighbour tells of: keeps the system well-posed
+_OWN_NOISE_SHARE = 0.02  # keeps the system well-posed
 
 
 def continued_noise(
@@ -19,6 +19,8 @@ def continued_noise(
     noise: NDArray[np.float32],
     known: NDArray[np.bool_],
     rng: np.random.Generator,
+    *,
+    own_share: float = _OWN_NOISE_SHARE,
 ) -> NDArray[np.float32]:
     """Draw noise that goes on from the noise beside it: no seam, the same amplitude throughout.
 
@@ -35,6 +37,8 @@ def continued_noise(
         Voxels whose noise is there: those within a few voxels of the gap will do.
     rng
         Source of the noise, as in :func:`scalemai.synthesis.painting.noise_model.noise_field`.
+    own_share
+        Share of the variance of a known voxel that its neighbours do not tell of.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def continued_noise(
         return covariance
 
     def apply(field: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((spread(field) + _OWN_NOISE_SHARE * field) * known)
+        return np.asarray((spread(field) + own_share * field) * known)
 
     error = np.where(known, noise.astype(np.float64) - free, 0.0) / model.sd_hu
     weights = conjugate_gradients(apply, error, np.zeros_like(error), steps=60, tolerance=0.03)

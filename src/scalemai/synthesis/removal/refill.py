@@ -4,8 +4,10 @@ Three parts are added. The *course* is the mean attenuation: the organ's profile
 surface (cortex and medulla differ) plus what the surroundings differ from it, continued
 harmonically. The *texture* is the organ's own unevenness at some millimetres. The *noise* is that
 of the scan, drawn on condition of the noise beside the hole. Voxels that the organ is not expected
-to reach take their course from the tissue outside. Lung, whose texture is vessels, is
-transplanted (:mod:`scalemai.synthesis.removal.transplant`).
+to reach take their course from the tissue outside. An organ that is much more uneven than its
+noise, such as a kidney with cortex and pyramids, gets a course that is as uneven
+(:mod:`scalemai.synthesis.removal.structure`). Lung, whose texture is vessels, is transplanted
+(:mod:`scalemai.synthesis.removal.transplant`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from scalemai.synthesis.painting.noise_model import (
 )
 from scalemai.synthesis.removal.continuation import continued_noise
 from scalemai.synthesis.removal.relaxation import harmonic
+from scalemai.synthesis.removal.structure import Structure, even_tissue, measure_structure
 from scalemai.synthesis.removal.transplant import transplant
 
 __all__ = ["Refill", "refill"]
@@ -122,7 +125,17 @@ def refill(
             noise = noise_field(measure_noise(hu, beyond, grid), grid.shape, rng)
             grain = np.where(bulge, noise, grain)
     else:
-        course, grain = _parenchyma(hu, hole, known, beyond, depth, outside, share, grid, rng)
+        pure = known & (share > 0.9)
+        if np.count_nonzero(pure) < _FEWEST_VOXELS:
+            pure = known
+        model = measure_noise(hu, even_tissue(hu, pure, grid), grid)
+        structure = measure_structure(hu, pure, organ, model.sd_hu, grid)
+        if structure.uneven(model.sd_hu):
+            course, grain = _structured(
+                hu, hole, pure, beyond, structure, model, outside, share, grid, rng
+            )
+        else:
+            course, grain = _parenchyma(hu, hole, pure, beyond, depth, outside, share, grid, rng)
     mixed = share * course + (1.0 - share) * outside
     made = hole & (organ | bulge)
     return Refill(
@@ -134,7 +147,7 @@ def refill(
 def _parenchyma(
     hu: NDArray[np.float32],
     hole: NDArray[np.bool_],
-    known: NDArray[np.bool_],
+    pure: NDArray[np.bool_],
     beyond: NDArray[np.bool_],
     depth: NDArray[np.float32],
     outside: NDArray[np.float32],
@@ -142,9 +155,6 @@ def _parenchyma(
     grid: Grid,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    pure = known & (share > 0.9)
-    if np.count_nonzero(pure) < _FEWEST_VOXELS:
-        pure = known
     profile = _profile(hu, pure, depth)
     rest = hu - profile
     middle = float(np.median(rest[pure]))
@@ -162,13 +172,44 @@ def _parenchyma(
     into = edt.edt(np.pad(hole, 1), anisotropy=grid.spacing_mm)[1:-1, 1:-1, 1:-1]
     texture *= np.sqrt(1.0 - np.exp(-((into / _TAPER_MM) ** 2))).astype(np.float32)
 
-    band = ndimage.binary_dilation(hole, iterations=_BAND_VOXELS) & ~hole
-    limit = 3.0 * model.sd_hu
-    own = np.clip(hu - profile - local, -limit, limit)
-    # Beside the organ the noise is what the smoothed scan leaves.
-    own = np.where(beyond, np.clip(hu - outside, -limit, limit), own)
-    noise = continued_noise(model, own, band & (pure | _flat(beyond, grid)), rng)
+    noise = _continued(hu, hole, pure, beyond, profile + local, outside, model, grid, rng)
     return course, np.asarray(noise + share * texture, np.float32)
+
+
+def _structured(
+    hu: NDArray[np.float32],
+    hole: NDArray[np.bool_],
+    pure: NDArray[np.bool_],
+    beyond: NDArray[np.bool_],
+    structure: Structure,
+    model: NoiseModel,
+    outside: NDArray[np.float32],
+    share: NDArray[np.float32],
+    grid: Grid,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    course = structure.drawn(hole & (share > 0.0), pure, grid, rng)
+    noise = _continued(hu, hole, pure, beyond, structure.fine, outside, model, grid, rng)
+    return course, noise
+
+
+def _continued(
+    hu: NDArray[np.float32],
+    hole: NDArray[np.bool_],
+    pure: NDArray[np.bool_],
+    beyond: NDArray[np.bool_],
+    mean: NDArray[np.float32],
+    outside: NDArray[np.float32],
+    model: NoiseModel,
+    grid: Grid,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Noise for the hole; beside it that of the scan, whose mean is given."""
+    limit = 3.0 * model.sd_hu
+    # Beside the organ the noise is what the smoothed scan leaves.
+    own = np.clip(np.where(beyond, hu - outside, hu - mean), -limit, limit)
+    band = ndimage.binary_dilation(hole, iterations=_BAND_VOXELS) & ~hole
+    return continued_noise(model, own, band & (pure | _flat(beyond, grid)), rng)
 
 
 def _profile(

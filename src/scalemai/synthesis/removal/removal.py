@@ -15,6 +15,7 @@ from scalemai.synthesis.growth.tissue import StructureBox
 from scalemai.synthesis.painting.noise_model import measure_noise
 from scalemai.synthesis.removal.lesion_place import FoundLesion, LesionPlace, place_of
 from scalemai.synthesis.removal.refill import Refill, refill
+from scalemai.synthesis.removal.structure import even_tissue
 from scalemai.synthesis.spec import random_stream
 from scalemai.volume import Volume
 
@@ -157,7 +158,12 @@ def measure_refill(place: LesionPlace, hu: NDArray[np.float32]) -> RemovalMeasur
     enough = min(new.size, old.size) >= _ENOUGH_VOXELS
     ratio = None
     if enough:
-        plain = _plain(hu, around, grid) if place.organ.family == "lung" else deep
+        lung = place.organ.family == "lung"
+        plain = (
+            _plain(hu, around, grid)
+            if lung
+            else even_tissue(hu, (around | place.hole) & deep, grid)
+        )
         old_sd = measure_noise(hu, around & plain, grid).sd_hu
         new_sd = measure_noise(hu, place.hole & deep & plain, grid).sd_hu
         ratio = new_sd / old_sd if old_sd > 0 else None
