@@ -35,7 +35,13 @@ from scalemai.volume import Mask, Volume
 
 _FEW_STRUCTURES = 4  # of bones, many are usually out of the scan: that is no news
 
-__all__ = ["Request", "read_host", "replay", "synthesize_case", "write_images"]
+__all__ = [
+    "Request",
+    "read_host",
+    "replay",
+    "synthesize_case",
+    "write_images",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,19 +188,20 @@ def synthesize_case(case: Case, out: Path, request: Request) -> Path:
         specs = _draw_specs(case, host, request)
         before = checksum(host.volume)
         result = synthesize_into(host.volume, host.boxes, specs, case_id=case.id, seed=request.seed)
-    content = sidecar_of(
-        case,
-        result,
-        specs,
-        tuple(host.boxes),
-        host.organs,
-        host_crc32=before,
-        seed=request.seed,
-        folder=folder,
-        notes=host.notes,
-    )
     with atomic_folder(folder) as temporary:
-        write_images(temporary, case, host, result)
+        moved = write_images(temporary, case, host, result)
+        content = sidecar_of(
+            case,
+            result,
+            specs,
+            tuple(host.boxes),
+            host.organs,
+            host_crc32=before,
+            seed=request.seed,
+            folder=folder,
+            moved=moved,
+            notes=host.notes,
+        )
         write_sidecar(temporary / SIDECAR_NAME, content)
     return folder
 
@@ -263,7 +270,14 @@ def _draw_specs(case: Case, host: Host, request: Request) -> list[LesionSpec]:
     return [possible[int(rng.integers(len(possible)))] for _ in range(count)]
 
 
-def write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> None:
+def write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> tuple[str, ...]:
+    """Write CT, lesion numbers and masks of a synthetic case; see :func:`synthesize_case`.
+
+    Returns
+    -------
+    tuple
+        Names of further masks of the case that lie where tissue was pushed aside.
+    """
     volume = result.volume
     write_volume(folder / "ct.nii.gz", volume)
     write_labels(folder / "lesions.nii.gz", result.labels, volume.grid, volume)
@@ -287,30 +301,43 @@ def write_images(folder: Path, case: Case, host: Host, result: Synthesis) -> Non
             shutil.copyfile(source.path, target)  # the same bytes, and no time spent on them
             continue
         write_mask(target, result.mask(name), volume)
-    for moved in _moved_masks(case, host, result):
-        write_mask(masks / f"{moved.name}.nii.gz", moved, volume)
+    names, after, before = _pushed_along(case, host, result)
+    for name, box, was in zip(names, after, before, strict=True):
+        if box is not was:
+            array = np.zeros(volume.grid.shape, np.bool_, order="F")
+            if box is not None:
+                array[box.region] = box.array
+            write_mask(masks / f"{name}.nii.gz", Mask(array, volume.grid, name), volume)
+    return names
 
 
-def _moved_masks(case: Case, host: Host, result: Synthesis) -> Iterator[Mask]:
-    """Masks that synthesis did not need, but that tissue pushed aside takes along."""
+def _pushed_along(
+    case: Case, host: Host, result: Synthesis
+) -> tuple[tuple[str, ...], list[StructureBox | None], list[StructureBox]]:
+    """Masks that synthesis did not need, but that lie where tissue was pushed aside.
+
+    All of them move together, so that they keep apart; so all are recorded, changed or not.
+
+    Returns
+    -------
+    tuple
+        Their names, the masks as they are now (None if nothing is left), and as they were.
+    """
     moves = [one.displacement for one in result.effects if one.displacement is not None]
     if not moves:
-        return
+        return (), [], []
     others = [name for name in case.sources if name not in host.boxes]
-    grid = result.volume.grid
-    cropped = (crop_mask(mask) for mask in case.each_mask(others, on=grid))
-    before = tuple(box for box in cropped if box is not None)
-    after: tuple[StructureBox | None, ...] = before
+    cropped = (crop_mask(mask) for mask in case.each_mask(others, on=result.volume.grid))
+    before = [
+        box
+        for box in cropped
+        if box is not None and any(box.within(move.region).any() for move in moves)
+    ]
+    after: list[StructureBox | None] = list(before)
     for move in moves:
         left = iter(warp_masks([box for box in after if box is not None], move))
-        after = tuple(None if box is None else next(left) for box in after)
-    for was, box in zip(before, after, strict=True):
-        if box is was:
-            continue
-        array = np.zeros(grid.shape, np.bool_, order="F")
-        if box is not None:
-            array[box.region] = box.array
-        yield Mask(array, grid, was.name)
+        after = [None if box is None else next(left) for box in after]
+    return tuple(box.name for box in before), after, before
 
 
 def _asked_for(

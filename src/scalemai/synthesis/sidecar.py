@@ -89,6 +89,7 @@ def sidecar_of(
     host_crc32: str,
     seed: int,
     folder: Path,
+    moved: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The sidecar of a synthetic case, in plain types.
@@ -103,10 +104,12 @@ def sidecar_of(
         Names of the masks that were given to the synthesis, and which of them are organs.
     folder
         Where the sidecar will lie: paths are relative to it, so that a tree may be moved.
+    moved
+        Names of further masks that changed, as tissue was pushed aside.
     notes
         Remarks in words.
     """
-    parts = dict.fromkeys(part for name in used for part in case.parts(name))
+    parts = dict.fromkeys(part for name in (*used, *moved) for part in case.parts(name))
     masks = {name: _source(case.sources[name], folder) for name in parts}
     return {
         "format": FORMAT,

@@ -146,9 +146,12 @@ def _write_series(
     before = checksum(host.volume)
     records: list[dict[str, Any]] = []
     stills: list[Row] = []
+    moved: tuple[str, ...] = ()
     for frame in series.backwards():
         place = temporary / frame.name
-        record, still = _write_scan(place, case, host, frame, view, series.days[-1])
+        record, still, pushed = _write_scan(place, case, host, frame, view, series.days[-1])
+        if frame.name == series.names[-1]:
+            moved = pushed
         records.insert(0, record)
         stills.insert(0, still)
     last = series.last.synthesis
@@ -162,6 +165,7 @@ def _write_series(
             host_crc32=before,
             seed=request.seed,
             folder=folder / sidecar.parent.relative_to(temporary),
+            moved=moved,
             notes=host.notes,
         )
         if sidecar.name == TIMELINE_NAME:
@@ -174,19 +178,19 @@ def _write_series(
 
 def _write_scan(
     place: Path, case: Case, host: Host, frame: Frame, view: View, last_day: float
-) -> tuple[dict[str, Any], Row]:
-    """Write one scan; return its record and its picture."""
+) -> tuple[dict[str, Any], Row, tuple[str, ...]]:
+    """Write one scan; return its record, its picture, and further masks that were pushed."""
     place.mkdir()
     result = frame.synthesis
     name = frame.stages[0].name
     mask = result.mask(name)
-    write_images(place, case, host, result)
+    pushed = write_images(place, case, host, result)
     if not frame.lesions:  # an empty mask says that none is there
         write_mask(place / "segmentations" / f"{name}.nii.gz", mask, result.volume)
     record = stage_record(frame, case.id, present=bool(mask.array.any()), volume=result.volume)
     write_sidecar(place / STAGE_NAME, record)
     alone = Synthesis(result.volume, result.lesions, result.effects, {}).mask(name)
-    return record, still_of(result.volume, [alone], view, _words(frame, last_day), case.id)
+    return record, still_of(result.volume, [alone], view, _words(frame, last_day), case.id), pushed
 
 
 def _view(series: Series) -> View:
