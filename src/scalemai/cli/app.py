@@ -121,6 +121,7 @@ def synthesize(
         open_dataset,
         parse_shard,
         phantom_hosts,
+        reading_of,
     )
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
@@ -166,8 +167,7 @@ def synthesize(
         for spec in request.examples:
             typer.echo(str(spec))
         return
-    given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
-    reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    reading = reading_of(labels, class_map, series, hu_offset)
     with open_ledger(out, request, shard=(part, parts), reading=reading) as ledger:
         run = synthesize_cases(chosen, out, request, ledger=ledger, workers=processes)
         code = follow(run, "synthesized", notes=read_notes)

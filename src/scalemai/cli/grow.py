@@ -81,6 +81,7 @@ def grow(
         open_dataset,
         parse_shard,
         phantom_hosts,
+        reading_of,
     )
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
@@ -131,8 +132,7 @@ def grow(
         typer.echo(str(plan))
         typer.echo(str(request.spec))
         return
-    given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
-    reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    reading = reading_of(labels, class_map, series, hu_offset)
     with open_growth_ledger(out, request, shard=(part, parts), reading=reading) as ledger:
         run = grow_cases(chosen, out, request, ledger=ledger, workers=processes)
         raise typer.Exit(follow(run, "grown", notes=read_timeline_notes))

@@ -20,6 +20,7 @@ __all__ = [
     "open_dataset",
     "parse_shard",
     "phantom_hosts",
+    "reading_of",
     "write_phantom_cases",
 ]
 
@@ -130,6 +131,14 @@ def _setting(text: str) -> tuple[str, Any]:
         fix = f"give {name}=true or {name}=false"
         raise ConfigError(f"{value!r} is neither true nor false", where="--set", fix=fix)
     return name, value == "true"
+
+
+def reading_of(
+    labels: Path | None, class_map: str | None, series: str | None, hu_offset: float
+) -> str:
+    """How cases were read, in words that differ if it does."""
+    given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value)
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -52,7 +52,7 @@ def remove(
     from dataclasses import asdict
     from functools import partial
 
-    from scalemai.cli.options import open_dataset, parse_shard
+    from scalemai.cli.options import open_dataset, parse_shard, reading_of
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.engine import shard as share
@@ -76,8 +76,7 @@ def remove(
         what = " and ".join(names) or "every lesion mask"
         typer.echo(f"{what} of {len(chosen)} of {len(dataset)} cases to {out}")
         return
-    given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
-    reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    reading = reading_of(labels, class_map, series, hu_offset)
     asked = asdict(request)
     with open_run(out, "remove", asked, shard=(part, parts), reading=reading) as ledger:
         run = write_cases(

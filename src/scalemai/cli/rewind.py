@@ -68,7 +68,7 @@ def rewind(
     from dataclasses import asdict
     from functools import partial
 
-    from scalemai.cli.options import open_dataset, parse_shard
+    from scalemai.cli.options import open_dataset, parse_shard, reading_of
     from scalemai.cli.remove import lesion_names, lesion_numbers
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
@@ -100,8 +100,7 @@ def rewind(
         scans = ", ".join(f"{days:g}" for days in request.days_before)
         typer.echo(f"{len(chosen)} of {len(dataset)} cases, {scans} days before, to {out}")
         return
-    given = {"labels": labels, "class map": class_map, "series": series, "HU offset": hu_offset}
-    reading = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    reading = reading_of(labels, class_map, series, hu_offset)
     asked = asdict(request)
     with open_run(out, "rewind", asked, shard=(part, parts), reading=reading) as ledger:
         run = write_cases(

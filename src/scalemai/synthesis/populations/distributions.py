@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +19,7 @@ _MOST_POINTS = 1001
 
 
 @dataclass(frozen=True)
-class Distribution:
+class Distribution(ABC):
     """A distribution of a diameter in mm or of a contrast in HU."""
 
     name: ClassVar[str]
@@ -33,17 +34,17 @@ class Distribution:
         """The largest value."""
         return self.quantile(1.0)
 
+    @abstractmethod
     def quantile(self, share: float) -> float:
         """The value that a share of 0 to 1 does not exceed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def below(self, value: float) -> float:
         """The share that does not exceed a value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plain(self) -> object:
         """Parameters as they stand in a YAML file."""
-        raise NotImplementedError
 
     def between(self, low: float, high: float, points: int = 9) -> Quantiles:
         """The part of the distribution from one share to another, as quantiles."""
