@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -25,6 +26,9 @@ _AVERAGE_MM = 4.0
 _SMALLEST_PIECE_VOXELS = 60
 _FEATHER_MM = 1.5
 _FEWEST_VOXELS = 30
+_AROUND_MM = 20.0
+_BEST = 60  # pieces that fit at their edge, whose distribution is then looked at
+_UNLIKE_HU = 400.0  # how much a Kolmogorov-Smirnov distance of 1 weighs against a misfit in HU
 
 
 def transplant(
@@ -37,8 +41,9 @@ def transplant(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Copy a piece of lung into a hole.
 
-    Places are drawn where the whole piece would lie in lung; the one is taken whose surroundings
-    resemble those of the hole most, at about the same depth below the pleura. Its mean is adjusted
+    Places are drawn where the whole piece would lie in lung; those count whose surroundings
+    resemble those of the hole most, at about the same depth below the pleura. Of these the one is
+    taken that also has its HU distributed as those of the lung within 20 mm. Its mean is adjusted
     to that around the hole. A hole that fits nowhere is filled in two halves.
 
     Parameters
@@ -85,9 +90,13 @@ def transplant(
 
     mean, grain = smooth.copy(), fine.copy()
     pieces = [hole]
+    near = source & (edt.edt(~hole, anisotropy=grid.spacing_mm) <= _AROUND_MM)
+    if np.count_nonzero(near) < _FEWEST_VOXELS:
+        near = source
+    usual = np.sort(blurred[near])
     while pieces:
         piece = pieces.pop()
-        shift = _best_shift(piece, source, blurred, depth_mm, grid, rng)
+        shift = _best_shift(piece, source, blurred, usual, depth_mm, grid, rng)
         where = np.argwhere(piece)
         if shift is None:
             if len(where) <= _SMALLEST_PIECE_VOXELS:
@@ -118,6 +127,7 @@ def _best_shift(
     piece: NDArray[np.bool_],
     source: NDArray[np.bool_],
     blurred: NDArray[np.float32],
+    usual: NDArray[np.float32],
     depth_mm: NDArray[np.float32],
     grid: Grid,
     rng: np.random.Generator,
@@ -129,11 +139,12 @@ def _best_shift(
     middle = np.rint(np.argwhere(piece).mean(axis=0)).astype(np.int64)
     candidates = np.argwhere(source)
     candidates = candidates[rng.integers(len(candidates), size=_TRIALS)] - middle
-    best, best_cost = None, np.inf
+    best: list[tuple[float, int]] = []
+    limit = np.inf
     wanted = blurred[tuple(ring.T)]
     depth = depth_mm[tuple(inside.T)]
     shape = np.asarray(source.shape)
-    for shift in candidates:
+    for number, shift in enumerate(candidates):
         at = inside + shift
         if (at.min(axis=0) < 0).any() or (at.max(axis=0) >= shape).any():
             continue
@@ -142,13 +153,27 @@ def _best_shift(
             continue
         deeper = float(np.abs(depth_mm[index] - depth).mean())
         cost = (_DEPTH_HU_PER_MM * deeper) ** 2
-        if cost < best_cost and len(ring):
+        if cost < limit and len(ring):
             beside = np.clip(ring + shift, 0, shape - 1)
             misfit = np.minimum(np.abs(blurred[tuple(beside.T)] - wanted), _MISFIT_LIMIT_HU)
             cost += float((misfit**2).mean())
-        if cost < best_cost:
-            best, best_cost = shift, cost
-    return best
+        if cost < limit:
+            best = sorted([*best, (cost, number)])[:_BEST]
+            limit = best[-1][0] if len(best) == _BEST else np.inf
+    if not best:
+        return None
+    costs = [
+        cost + (_UNLIKE_HU * _unlike(blurred[tuple((inside + candidates[number]).T)], usual)) ** 2
+        for cost, number in best
+    ]
+    return np.asarray(candidates[best[int(np.argmin(costs))][1]])
+
+
+def _unlike(values: NDArray[np.float32], usual: NDArray[np.float32]) -> float:
+    """Kolmogorov-Smirnov distance to sorted values, level apart: that is adjusted later."""
+    at = np.sort(values) - np.median(values) + usual[usual.size // 2]
+    below = np.searchsorted(usual, at) / usual.size
+    return float(np.abs(below - (np.arange(at.size) + 0.5) / at.size).max())
 
 
 def _mask_of(index: tuple[NDArray[np.int64], ...], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
