@@ -114,6 +114,30 @@ def test_cortex_and_medulla_are_put_at_their_depth() -> None:
     assert np.median(new[medulla]) == pytest.approx(120.0, abs=6.0)
 
 
+def test_pyramids_are_put_in_as_many_as_the_organ_has_and_meet_those_that_are_cut() -> None:
+    organ = ball(42.0)
+    depth = 42.0 - np.linalg.norm(POINTS, axis=-1)
+    patches = ndimage.gaussian_filter(
+        np.random.default_rng(5).standard_normal(SHAPE), [5.0 / s for s in SPACING]
+    )
+    pyramid = (depth > 8.0) & (patches > 0.3 * patches.std())
+    truth = np.where(organ, np.where(pyramid, 80.0, 185.0), -100.0)
+    truth = (ndimage.gaussian_filter(truth, (0.6, 0.6, 0.0)) + noise(8.0)).astype(np.float32)
+    hole = ball(12.0, (28.0, 0.0, 0.0)) & organ
+    hu = np.where(hole, 60.0 + noise(8.0, seed=1), truth).astype(np.float32)
+    new = filled(hu, hole, organ)
+    around = organ & ~hole
+    shallow, deep = (depth > 4.0) & (depth < 7.0), (depth > 11.0) & (depth < 25.0)
+    assert np.median(new[hole & shallow]) == pytest.approx(185.0, abs=6.0)
+    assert stats.ks_2samp(new[hole & deep], truth[around & deep]).statistic < 0.1
+    whole = np.where(hole, new, hu)
+    step = np.abs(np.diff(whole, axis=0))
+    inside = organ[1:] & organ[:-1] & (depth[1:] > 2.0) & (depth[:-1] > 2.0)
+    across = inside & (hole[1:] != hole[:-1])
+    usual = step[inside & ~hole[1:] & ~hole[:-1]].mean()
+    assert step[across].mean() / usual == pytest.approx(1.0, abs=0.3)
+
+
 def test_a_bulge_becomes_the_fat_that_it_grew_into() -> None:
     organ = POINTS[..., 0] <= 0.0
     wall = POINTS[..., 0] >= 16.0  # muscle that the lesion touches

@@ -148,6 +148,26 @@ def test_lesions_that_cannot_be_removed_are_refused_in_one_line(make_host: MakeH
             organ_of_lesion(name)
 
 
+@pytest.mark.slow
+def test_an_arterial_kidney_gets_cortex_and_pyramids_in_its_own_shares_without_a_seam() -> None:
+    spec = sample_spec(
+        57,
+        spacing_mm=(0.8, 0.8, 2.5),
+        shape=(130, 130, 44),
+        centre_mm=CENTRES["kidney_left"],
+        orientation="LPS",
+        phase="arterial",
+    )
+    host = generate_phantom(spec, [PhantomLesion("kidney_left", "hypo", 25.42, -40.0)])
+    boxes = [crop_mask(host.structures[n]) for n in ("kidney_lesion", "kidney_left")]
+    assert boxes[0] is not None
+    measures = remove(host.volume, boxes[0], boxes[1]).measures
+    assert measures.histogram_ks is not None
+    assert measures.histogram_ks < 0.1
+    assert measures.noise_ratio == pytest.approx(1.0, abs=0.1)
+    assert measures.seam_ratio == pytest.approx(1.0, abs=0.25)
+
+
 @pytest.mark.real
 def test_lesions_grown_in_a_real_liver_are_removed_to_what_was_there(shared_data: Path) -> None:
     volume, masks = read_real_host(shared_data, "crlm1004", ("liver",))
