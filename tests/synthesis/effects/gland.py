@@ -11,7 +11,6 @@ from scipy import ndimage
 from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 from scalemai.synthesis.effects.centreline import CentreLine
-from scalemai.synthesis.effects.contact import paste
 from scalemai.synthesis.effects.tubes import nearest_on_line
 from scalemai.synthesis.growth.tissue import StructureBox
 from scalemai.volume import Volume
@@ -88,4 +87,4 @@ def host(
 
 
 def whole(box: StructureBox, grid: Grid) -> NDArray[np.bool_]:
-    return paste(box, (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2])))
+    return box.within((slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2])))

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 from scalemai.synthesis.effects.centreline import CentreLine
-from scalemai.synthesis.effects.contact import VesselContact, paste, vessel_contacts
+from scalemai.synthesis.effects.contact import VesselContact, vessel_contacts
 from scalemai.synthesis.effects.tubes import nearest_on_line, tube_coverage
 from scalemai.synthesis.effects.vessels import find_vessels, narrow_vessel
 from scalemai.synthesis.growth.neighbourhood import Parenchyma, neighbourhood
@@ -47,7 +47,7 @@ def boxed(array: NDArray[np.bool_], name: str) -> StructureBox:
 
 
 def whole(box: StructureBox, grid: Grid) -> NDArray[np.bool_]:
-    return paste(box, (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2])))
+    return box.within((slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2])))
 
 
 def encased(

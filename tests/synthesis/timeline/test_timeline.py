@@ -23,6 +23,7 @@ from scalemai.synthesis.timeline.series import Frame, Timeline, grow_series, pla
 from scalemai.volume import Mask, Volume
 
 from ..conftest import Host, MakeHost, ellipsoid_host, read_real_host
+from ..families.test_families import lung_host
 
 DOUBLING_DAYS = 100.0
 EVERY_HALF = Schedule(at_days=tuple(DOUBLING_DAYS / 2 * n for n in range(9)))
@@ -302,6 +303,19 @@ def test_a_doubling_time_that_is_not_given_is_one_of_the_kind(make_host: MakeHos
         drawn = series(host, spec, parse_schedule("0, 30 d"), doubling_days=None).law
         times = organ("liver").kind(kind).doubling_time
         assert times.low_days <= drawn.doubling_days <= times.high_days
+
+
+def test_ground_glass_grows_as_slowly_as_its_facts_say_not_as_a_solid_nodule() -> None:
+    volume, masks = lung_host()
+    kind = organ("lung").kind("adenocarcinoma")
+    days = {}
+    for form in ("solid", "ground_glass"):
+        spec = LesionSpec(organ="lung", kind=kind.name, form=form, diameter_mm=(18, 18))
+        made = grow_series(volume, masks, spec, parse_schedule("0, 200 d"), case_id="slow", seed=0)
+        usual = kind.doubling_time_of(form)
+        days[form] = made.law.doubling_days
+        assert usual.low_days <= days[form] <= usual.high_days
+    assert days["ground_glass"] > 1.5 * days["solid"]
 
 
 @pytest.mark.parametrize(

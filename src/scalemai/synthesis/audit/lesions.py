@@ -13,7 +13,7 @@ from scalemai.synthesis.audit.controls import CONTROLS
 from scalemai.synthesis.audit.duplicates import outline_of
 from scalemai.synthesis.audit.features import View, features_of, rise_of
 from scalemai.synthesis.audit.findings import LesionFindings
-from scalemai.synthesis.audit.patches import Patch, pasted, zone_of
+from scalemai.synthesis.audit.patches import Patch, zone_of
 from scalemai.synthesis.audit.pictures import thumbnail
 from scalemai.synthesis.audit.radiomics import radiomics
 from scalemai.synthesis.drawing.site import parts_of_pancreas
@@ -105,7 +105,7 @@ def findings_of(
 def _as_real(patch: Patch) -> Patch:
     """The patch with a border that does not need to be known, as that of a real lesion is not."""
     box = StructureBox("", tuple(slice(0, n) for n in patch.grid.shape), patch.lesion)  # type: ignore[arg-type]  # a grid has three axes
-    zone = pasted(zone_of(box, None, REAL_BORDER_MM, patch.grid), box.region)
+    zone = zone_of(box, None, REAL_BORDER_MM, patch.grid).within(box.region)
     return replace(patch, zone=zone, border_mm=REAL_BORDER_MM, host=None)
 
 

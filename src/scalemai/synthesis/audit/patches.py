@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scalemai.geometry import Grid, Region
+from scalemai.geometry import Grid
 from scalemai.synthesis.growth.tissue import StructureBox
 from scalemai.synthesis.removal.border import signed_distance_mm
 from scalemai.volume import Volume
 
-__all__ = ["MARGIN_MM", "SHELL_MM", "Patch", "cut_patch", "pasted", "zone_of"]
+__all__ = ["MARGIN_MM", "SHELL_MM", "Patch", "cut_patch", "zone_of"]
 
 SHELL_MM = 8.0
 """Thickness of the shell round an edit in which traces are sought (author's choice: several
@@ -140,10 +140,10 @@ def zone_of(
     high = np.array([s.stop - 1 for s in lesion.region]) + margin
     region = grid.clip(low, high)
     assert region is not None  # a label lies within its volume
-    inside = pasted(lesion, region)
+    inside = lesion.within(region)
     near = edt.edt(np.ascontiguousarray(~inside), anisotropy=grid.spacing_mm) <= reach
     if changed is not None:
-        near &= pasted(changed, region)
+        near &= changed.within(region)
     return StructureBox(lesion.name, region, np.asarray(near | inside, np.bool_))
 
 
@@ -180,9 +180,9 @@ def cut_patch(
     high = np.array([s.stop - 1 for s in zone.region]) + margin
     region = volume.grid.clip(low, high)
     assert region is not None  # a zone lies within its volume
-    tissue = pasted(organ, region) & ~pasted(lesion, region)
+    tissue = organ.within(region) & ~lesion.within(region)
     for other in without:
-        tissue &= ~pasted(other, region)
+        tissue &= ~other.within(region)
     whole = volume.stored.dtype.kind in "iu"
     return Patch(
         case=case,
@@ -191,26 +191,10 @@ def cut_patch(
         organ=organ_name,
         hu=volume.hu(region),
         grid=volume.grid.crop(region),
-        lesion=pasted(lesion, region),
-        zone=pasted(zone, region) | pasted(lesion, region),
+        lesion=lesion.within(region),
+        zone=zone.within(region) | lesion.within(region),
         tissue=tissue,
         host=None if host is None else host.hu(region),
         border_mm=border_mm,
         quantum_hu=abs(volume.slope) if whole else 0.0,
     )
-
-
-def pasted(box: StructureBox, region: Region) -> NDArray[np.bool_]:
-    """A mask on another box of its volume."""
-    inside = np.zeros([s.stop - s.start for s in region], np.bool_)
-    shared = [
-        (max(a.start, b.start), min(a.stop, b.stop))
-        for a, b in zip(region, box.region, strict=True)
-    ]
-    if all(stop > start for start, stop in shared):
-        here, there = (
-            tuple(slice(p - o.start, q - o.start) for (p, q), o in zip(shared, outer, strict=True))
-            for outer in (region, box.region)
-        )
-        inside[here] = box.array[there]
-    return inside

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scalemai.geometry import Grid, Region
+from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 from scalemai.synthesis.effects.centreline import centre_lines
 from scalemai.synthesis.effects.cross_section import (
@@ -27,7 +27,6 @@ __all__ = [
     "VesselContact",
     "contact_angles",
     "contact_places",
-    "paste",
     "sections_near",
     "vessel_contacts",
 ]
@@ -135,14 +134,14 @@ def sections_near(
     if (
         close is None
         or not (
-            paste(vessel, close) & ndimage.binary_dilation(paste(lesion, close), iterations=reach)
+            vessel.within(close) & ndimage.binary_dilation(lesion.within(close), iterations=reach)
         ).any()
     ):
         return []
     margin = _MARGIN_MM * np.linalg.norm(grid.inverse[:3, :3], axis=1)
     region = grid.clip(np.array(low) - margin, np.array(high) + margin)
     assert region is not None  # it holds the lesion
-    here, tube, tumor = grid.crop(region), paste(vessel, region), paste(lesion, region)
+    here, tube, tumor = grid.crop(region), vessel.within(region), lesion.within(region)
     found = []
     for line in centre_lines(tube, here):
         sections = cross_sections(line, tube, here)
@@ -232,7 +231,7 @@ def contact_places(
         np.array([s.stop - 1 for s in gland.region]) + reach,
     )
     assert around is not None  # it holds the organ
-    inside = bounding_box(paste(vessel, around))
+    inside = bounding_box(vessel.within(around))
     if inside is None:
         return []
     a, b, c = (
@@ -243,7 +242,7 @@ def contact_places(
         np.array([a.stop - 1, b.stop - 1, c.stop - 1]) + reach,
     )
     assert region is not None
-    here, tube, tissue = grid.crop(region), paste(vessel, region), paste(gland, region)
+    here, tube, tissue = grid.crop(region), vessel.within(region), gland.within(region)
     free = tissue & ~tube
     places, angles, room = [], [], []
     for line in centre_lines(tube, here, _STATION_MM):
@@ -325,19 +324,3 @@ def _room(
         axis=1
     )
     return share
-
-
-def paste(box: StructureBox, region: Region) -> NDArray[np.bool_]:
-    """A structure as a boolean array of a box of the volume; False beyond its own box."""
-    part = np.zeros([s.stop - s.start for s in region], np.bool_)
-    shared = [
-        (max(r.start, b.start), min(r.stop, b.stop))
-        for r, b in zip(region, box.region, strict=True)
-    ]
-    if all(stop > start for start, stop in shared):
-        mine, theirs = (
-            tuple(slice(p - o.start, q - o.start) for (p, q), o in zip(shared, outer, strict=True))
-            for outer in (region, box.region)
-        )
-        part[mine] = box.array[theirs]
-    return part

@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from scalemai.geometry import Grid, Region
 from scalemai.synthesis.effects.centreline import CentreLine, centre_lines, smooth_line, voxel_graph
-from scalemai.synthesis.effects.contact import paste
 from scalemai.synthesis.effects.vesselness import tube_response
 from scalemai.synthesis.growth.tissue import StructureBox
 from scalemai.volume import Volume
@@ -88,7 +87,7 @@ def find_bile_duct(volume: Volume, boxes: Mapping[str, StructureBox]) -> DuctCou
     duct = boxes.get("common_bile_duct")
     if duct is not None:
         region = _padded(duct, volume.grid)
-        lines = centre_lines(paste(duct, region), volume.grid.crop(region), _STEP_MM)
+        lines = centre_lines(duct.within(region), volume.grid.crop(region), _STEP_MM)
         if lines:
             longest = max(lines, key=lambda line: float(line.along_mm[-1]))
             if longest.points_mm[0, 2] < longest.points_mm[-1, 2]:
@@ -126,12 +125,12 @@ class _Gland:
             return None
         region = _padded(boxes["pancreas"], volume.grid)
         fine = volume.grid.crop(region)
-        organ = paste(boxes["pancreas"], region)
+        organ = boxes["pancreas"].within(region)
         deep = ndimage.distance_transform_edt(organ, sampling=fine.spacing_mm)
         ease = np.where(organ, np.maximum(deep, 1e-3), 1.0) ** 2.0
         ease *= _darkness(volume.hu(region), organ, fine)
         duct = boxes.get("pancreatic_duct")
-        known = None if duct is None else ndimage.binary_dilation(paste(duct, region))
+        known = None if duct is None else ndimage.binary_dilation(duct.within(region))
         if known is not None:
             ease[known] = float(ease.max()) / _MASKED_COST
         stride = [max(int(_CELL_MM / s), 1) for s in fine.spacing_mm]

@@ -14,7 +14,6 @@ from scalemai.geometry import Grid, Region
 from scalemai.synthesis.effects.atrophy import shrink_gland
 from scalemai.synthesis.effects.centreline import CentreLine
 from scalemai.synthesis.effects.change import Change
-from scalemai.synthesis.effects.contact import paste
 from scalemai.synthesis.effects.cross_section import mask_field
 from scalemai.synthesis.effects.duct_course import DuctCourse, find_bile_duct, find_duct
 from scalemai.synthesis.effects.infill import background
@@ -121,7 +120,7 @@ def dilate_duct(
     tissue = scene.gland & ~scene.lesions
     for duct in _DUCTS:
         if duct in boxes:
-            tissue &= ~paste(boxes[duct], scene.region)
+            tissue &= ~boxes[duct].within(scene.region)
     look = background(hu, tissue if tissue.any() else scene.gland, scene.grid, rng)
     index = np.moveaxis(scene.grid.to_voxel(tube.points_mm), -1, 0)
     around = float(np.median(ndimage.map_coordinates(look.level_hu, index, order=1)))
@@ -186,16 +185,16 @@ def _scene(
     region = volume.grid.clip(index.min(axis=0) - margin, index.max(axis=0) + margin)
     assert region is not None  # the duct lies in the volume
     gland = (
-        paste(boxes["pancreas"], region)
+        boxes["pancreas"].within(region)
         if "pancreas" in boxes
         else np.zeros([s.stop - s.start for s in region], np.bool_)
     )
-    lesions = paste(lesion, region)
+    lesions = lesion.within(region)
     taken = np.zeros_like(gland)
     for name, box in boxes.items():
         if name in _GLAND or name in _DUCTS:
             continue
-        here = paste(box, region)
+        here = box.within(region)
         if is_lesion(name):
             lesions |= here
         elif np.count_nonzero(here & gland) <= 0.5 * np.count_nonzero(gland):
@@ -287,9 +286,9 @@ def _masks(
         if name == duct or name not in boxes:
             continue
         box = boxes[name]
-        here = paste(StructureBox("", region, gone if name in _GLAND else lost), box.region)
+        here = StructureBox("", region, gone if name in _GLAND else lost).within(box.region)
         if name in _DUCTS:
-            here |= paste(StructureBox("", region, widened), box.region)
+            here |= StructureBox("", region, widened).within(box.region)
         if (here & box.array).any():
             masks[name] = StructureBox(name, box.region, box.array & ~here)
     return masks
@@ -298,7 +297,7 @@ def _masks(
 def _kept_apart(duct: StructureBox, gland: StructureBox) -> bool:
     """Whether the masks of a data set leave its ducts out of the gland: a convention to keep to."""
     a, b, c = (slice(max(s.start - 1, 0), s.stop + 1) for s in duct.region)
-    around = paste(gland, (a, b, c))
-    tube = paste(duct, (a, b, c))
+    around = gland.within((a, b, c))
+    tube = duct.within((a, b, c))
     beside = np.count_nonzero(tube & ndimage.binary_dilation(around, np.ones((3, 3, 3))))
     return bool(np.count_nonzero(tube & around) < 0.5 * beside)

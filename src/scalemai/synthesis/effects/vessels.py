@@ -13,7 +13,7 @@ from scalemai.anatomy import structure
 from scalemai.errors import UnknownNameError
 from scalemai.geometry import Grid, Region
 from scalemai.synthesis.effects.change import Change
-from scalemai.synthesis.effects.contact import VesselContact, paste, sections_near
+from scalemai.synthesis.effects.contact import VesselContact, sections_near
 from scalemai.synthesis.effects.cross_section import CrossSections, step_along
 from scalemai.synthesis.effects.vesselness import tube_response
 from scalemai.synthesis.growth.neighbourhood import Parenchyma
@@ -166,7 +166,7 @@ def narrow_vessel(
         return _nothing(volume, lesion, f"{name}: not narrowed: {what}")
     region = _region(sections, weight, volume.grid)
     here = volume.grid.crop(region)
-    hu, tube, tumor = volume.hu(region), paste(vessel, region), paste(lesion, region)
+    hu, tube, tumor = volume.hu(region), vessel.within(region), lesion.within(region)
     lumen, ring = _lumen(sections, weight, share, here)
     blood = hu[tube & (lumen >= 0.999) & ~tumor]
     if not blood.size or not tumor.any():
@@ -186,8 +186,8 @@ def narrow_vessel(
     assert joined is not None  # two boxes join to one
     masks = {lesion.name: StructureBox(lesion.name, joined.region, joined.array)}
     for other, box in boxes.items():
-        if _is_vessel(other) and (paste(box, region) & freed).any():
-            gone = paste(StructureBox("", region, freed), box.region)
+        if _is_vessel(other) and (box.within(region) & freed).any():
+            gone = StructureBox("", region, freed).within(box.region)
             masks[other] = StructureBox(other, box.region, box.array & ~gone)
     edited = volume.to_stored(changed) != volume.stored[region]
     note = f"{name}: narrowed to {100.0 * (1.0 - share):.0f} % of its width"

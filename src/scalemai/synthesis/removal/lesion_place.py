@@ -199,10 +199,10 @@ def place_of(
     region = _box(volume.grid, lesion.region, _LUNG_MARGIN_MM if lung else _MARGIN_MM)
     grid = volume.grid.crop(region)
     hu = volume.hu(region)
-    inside = _pasted(StructureBox(lesion.name, lesion.region, lesion.array), region)
+    inside = StructureBox(lesion.name, lesion.region, lesion.array).within(region)
     every = inside.copy()
     for box in lesions:
-        every |= _pasted(box, region)
+        every |= box.within(region)
     name, mask, organ_voxels = _organ_at(organs, inside, region)
     if not name:
         if not lung:
@@ -245,7 +245,7 @@ def _same(
 ) -> bool:
     """Whether two lesions share most of their voxels."""
     box = StructureBox("", region, array)
-    shared = np.count_nonzero(_pasted(box, other) & other_array)
+    shared = np.count_nonzero(box.within(other) & other_array)
     return bool(2 * shared > min(np.count_nonzero(array), np.count_nonzero(other_array)))
 
 
@@ -256,7 +256,7 @@ def _organ_at(
     near = ndimage.binary_dilation(inside, iterations=2)
     best: tuple[int, str, NDArray[np.bool_], int] = (-1, "", np.zeros_like(inside), 0)
     for name, box in organs.items():
-        here = _pasted(box, region)
+        here = box.within(region)
         meets = int(np.count_nonzero(here & near))
         if meets > best[0]:
             best = (meets, name, here, int(np.count_nonzero(box.array)))
@@ -281,22 +281,6 @@ def _box(grid: Grid, region: Region, margin_mm: float) -> Region:
     box = grid.clip(low, high)
     assert box is not None  # the lesion is inside
     return box
-
-
-def _pasted(box: StructureBox, region: Region) -> NDArray[np.bool_]:
-    """A cropped mask as an array of another box."""
-    result = np.zeros([s.stop - s.start for s in region], np.bool_)
-    shared = [
-        (max(a.start, b.start), min(a.stop, b.stop))
-        for a, b in zip(region, box.region, strict=True)
-    ]
-    if all(stop > start for start, stop in shared):
-        here, there = (
-            tuple(slice(p - o.start, q - o.start) for (p, q), o in zip(shared, outer, strict=True))
-            for outer in (region, box.region)
-        )
-        result[here] = box.array[there]
-    return result
 
 
 def cropped(array: NDArray[np.bool_], region: Region, name: str) -> StructureBox | None:

@@ -240,7 +240,7 @@ def plan_series(
     scenes = tuple(scene_of(patient, lesion) for lesion in last.lesions)
     recipe = scenes[0].final.recipe
     if doubling_days is None:
-        times = organ(recipe.organ).kind(recipe.kind).doubling_time
+        times = organ(recipe.organ).kind(recipe.kind).doubling_time_of(recipe.form)
         stream = random_stream(seed, case_id, recipe.number, "doubling time")
         doubling_days = draw_doubling_days(times, stream)
     laws = [
