@@ -104,7 +104,8 @@ def findings_of(
 
 def _as_real(patch: Patch) -> Patch:
     """The patch with a border that does not need to be known, as that of a real lesion is not."""
-    box = StructureBox("", tuple(slice(0, n) for n in patch.grid.shape), patch.lesion)  # type: ignore[arg-type]  # a grid has three axes
+    i, j, k = (slice(0, n) for n in patch.grid.shape)
+    box = StructureBox("", (i, j, k), patch.lesion)
     zone = zone_of(box, None, REAL_BORDER_MM, patch.grid).within(box.region)
     return replace(patch, zone=zone, border_mm=REAL_BORDER_MM, host=None)
 

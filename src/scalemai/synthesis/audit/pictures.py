@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalemai.synthesis.audit.patches import Patch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["contact_sheet", "intervals_figure", "profile_figure", "thumbnail"]
 
@@ -156,7 +160,7 @@ def profile_figure(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> byt
     return _png(figure)
 
 
-def _figure(width: float, height: float, rows: int, columns: int):  # type: ignore[no-untyped-def]
+def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
     # The object-oriented interface has no global state and needs no display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -166,7 +170,7 @@ def _figure(width: float, height: float, rows: int, columns: int):  # type: igno
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _png(figure) -> bytes:  # type: ignore[no-untyped-def]
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     # Without the version of the library the bytes depend on the picture alone.
     figure.savefig(buffer, format="png", metadata={"Software": None})
