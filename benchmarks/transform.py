@@ -6,10 +6,14 @@ The pipeline is the usual one of MONAI's segmentation tutorials: a cached, windo
 round foreground or background, flips, quarter turns, intensity scale and shift, Gaussian noise,
 batches of two or more patches. The same loader is timed with and without the transform, in turns,
 so that other load on the machine hits both: processor time of the two workers and of this process
-over whole epochs. Ratios are of neighbouring epochs, given as median and quartiles. Much of the
-time without lesions goes into pages of memory that are given back and fetched again for each copy
-of a volume; that part varies, so the time spent in the transform itself is given, too.
-The transform stands behind the crop, so it works on the patch.
+over whole epochs. Ratios are of neighbouring epochs, given as median and quartiles, and the time
+spent in the transform itself is given, too. The transform stands behind the crop, so it works on
+the patch.
+
+Both sides run with an allocator that keeps its memory (see ``KEEP_PAGES``). With the default one of
+glibc a worker gives the pages of each copied volume back and fetches them again, which costs
+up to half of an epoch, differs from epoch to epoch and from loader to loader, and drowns what is to
+be measured; ``--default-allocator`` shows it.
 
 The second pipeline is nnU-Net's: patches of 120^3 cut from the volume, normalised, and through its
 default augmentation (rotation, scaling, noise, blur, brightness, contrast, low resolution, gamma,
@@ -19,6 +23,8 @@ mirrors) to 96^3, with the probabilities of its trainer; the transform stands fi
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -56,6 +62,8 @@ from scalemai.transforms.monai import SynthesizeTumord
 from scalemai.transforms.normalization import Normalization
 from scalemai.transforms.patch import PatchSynthesizer
 
+# glibc: arrays of up to 1 GiB come from the heap, and the heap does not shrink.
+KEEP_PAGES = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 KEYS = ("image", "label")
 LABELS = {1: "liver", 2: "pancreas", 3: "spleen", 4: "kidney_left"}
 WINDOW = (-175.0, 250.0)
@@ -251,7 +259,12 @@ def epoch_ms(loader: DataLoader) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=5)
-    epochs = parser.parse_args().epochs
+    parser.add_argument("--default-allocator", action="store_true")
+    options = parser.parse_args()
+    if not options.default_allocator and not os.environ.keys() >= KEEP_PAGES.keys():
+        # glibc reads them when a process starts.
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEEP_PAGES})
+    epochs = options.epochs
     torch.set_num_threads(1)
     hosts = [host(seed) for seed in range(CASES)]
     liver = LesionSpec(organ="liver", diameter_mm=(5.0, 30.0))

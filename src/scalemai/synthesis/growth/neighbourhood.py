@@ -14,7 +14,7 @@ from scalemai.volume import Volume
 
 __all__ = ["Limits", "Neighbourhood", "Parenchyma", "neighbourhood"]
 
-_SAMPLE_VOXELS = 40_000
+_SAMPLE_VOXELS = 10_000  # their median is known to 1.3 % of the noise
 _FEWEST_VOXELS = 30
 _THIN_MM = 2.0
 # Beyond these the noise of usual kernels is not correlated (author's estimate, to be refined).
