@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from scalemai.anatomy import canonical_phase
-from scalemai.errors import ConfigError, MissingExtraError, UnknownNameError, UnreadableFileError
+from scalemai.errors import ConfigError, UnknownNameError, UnreadableFileError
 
 __all__ = ["read_case_metadata", "read_metadata"]
 
@@ -49,8 +49,6 @@ def read_metadata(path: Path, id_columns: Sequence[str]) -> dict[str, dict[str, 
         If the table cannot be read.
     ConfigError
         If it has no id column, or an id twice.
-    MissingExtraError
-        If reading XLSX needs a package that is not installed.
     """
     table = _read_xlsx(path) if path.suffix.lower() == ".xlsx" else _read_csv(path)
     key = next((column for column in id_columns if column in table.columns), None)
@@ -96,12 +94,12 @@ def _read_csv(path: Path) -> pl.DataFrame:
 
 
 def _read_xlsx(path: Path) -> pl.DataFrame:
+    # The reader behind polars takes a while to import and most tables are CSV.
+    from fastexcel import FastExcelError
+
     try:
         return pl.read_excel(path, infer_schema_length=0)
-    except ModuleNotFoundError as error:
-        fix = f"pip install fastexcel, or save the table as {path.with_suffix('.csv').name}"
-        raise MissingExtraError("reading XLSX needs fastexcel", where=path, fix=fix) from error
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, FastExcelError, pl.exceptions.PolarsError) as error:
         what = f"cannot be read as an XLSX table ({str(error).splitlines()[0]})"
         fix = f"save it as {path.with_suffix('.csv').name}"
         raise UnreadableFileError(what, where=path, fix=fix) from error
