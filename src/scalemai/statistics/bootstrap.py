@@ -121,8 +121,9 @@ def cluster_bootstrap(
     -------
     Estimate
         ``n`` counts clusters. Not computed if the statistic is undefined on the data; a value
-        without interval, with the reason, if there are fewer than :data:`~scalemai.statistics.bca.FEWEST_CLUSTERS`
-        clusters, if every draw gives the same value, or if too many draws are undefined.
+        without interval, with the reason, if there are too few clusters
+        (:data:`~scalemai.statistics.bca.FEWEST_CLUSTERS`), if every draw gives the same value,
+        or if too many draws are undefined.
 
     Raises
     ------

@@ -7,7 +7,7 @@ curves.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -230,7 +230,9 @@ def auc_bootstrap(
     Returns
     -------
     Estimate
-        ``n`` counts clusters. At an AUC of 0 or 1 there is no spread and so no interval.
+        ``n`` counts clusters. At an AUC of 0 or 1 resampling shows no spread; then the interval
+        is that of :func:`auc_delong` for as many positives and negatives as there are clusters
+        with them.
 
     Raises
     ------
@@ -238,7 +240,13 @@ def auc_bootstrap(
         As of :func:`roc_curve`.
     """
     ranked = _Ranked.of(positive, score)
-    return cluster_weights_bootstrap(ranked.auc, clusters, rng=rng, draws=draws, level=level)
+    estimate = cluster_weights_bootstrap(ranked.auc, clusters, rng=rng, draws=draws, level=level)
+    if estimate.value not in (0.0, 1.0) or estimate.low is not None:
+        return estimate
+    truth, patient = np.asarray(positive, dtype=np.bool_), np.asarray(clusters)
+    m, n = np.unique(patient[truth]).size, np.unique(patient[~truth]).size
+    separated = auc_interval(estimate.value, 0.0, m, n, level)
+    return replace(separated, n=estimate.n)
 
 
 def auc_difference_bootstrap(
