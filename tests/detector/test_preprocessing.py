@@ -1,0 +1,106 @@
+"""Training and inference see a scan alike, whatever its axes and spacing."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from scalemai.detector.preprocessing import channels_of, prepare
+from scalemai.detector.spec import Preprocessing
+from scalemai.errors import GeometryError, MissingStructureError
+from scalemai.geometry import Grid
+from scalemai.volume import Mask, Volume
+
+SLOPE = np.array([1.0, 2.0, -0.5])  # HU per mm along x, y, z
+COARSE = Preprocessing(spacing_mm=(1.0, 1.5, 2.0), margin_mm=12.0)
+
+
+def scan(affine: np.ndarray, shape: tuple[int, int, int]) -> tuple[Volume, Mask]:
+    """A ramp in world space and a ball of 15 mm round the middle of the grid."""
+    grid = Grid(shape, affine)
+    xyz = grid.to_world(np.stack(np.indices(shape), axis=-1))
+    middle = grid.to_world((np.array(shape) - 1) / 2)
+    ball = ((xyz - middle) ** 2).sum(axis=-1) < 15.0**2
+    return Volume((xyz @ SLOPE).astype(np.float32), grid), Mask(ball, grid, "liver")
+
+
+def turned(order: tuple[int, int, int], signs: tuple[int, int, int]) -> np.ndarray:
+    """An affine of 0.8 x 0.9 x 2.5 mm with its axes in another order and sense."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0.0
+    for axis, (world, sign, step) in enumerate(zip(order, signs, (0.8, 0.9, 2.5), strict=True)):
+        affine[world, axis] = sign * step
+    affine[:3, 3] = (10.0, -20.0, 30.0)
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("order", "signs"),
+    [*itertools.product(itertools.permutations(range(3)), [(1, 1, 1), (-1, 1, -1)])],
+)
+def test_a_linear_image_keeps_its_values_in_world_space(order, signs) -> None:
+    volume, organ = scan(turned(order, signs), (70, 64, 30))
+    made = prepare(volume, organ, COARSE)
+    assert made.grid.orientation == "RAS"
+    assert made.grid.spacing_mm == pytest.approx((1.0, 1.5, 2.0))
+    xyz = made.grid.to_world(np.stack(np.indices(made.grid.shape), axis=-1))
+    inner = (slice(5, -5),) * 3
+    assert np.abs(made.hu - xyz @ SLOPE)[inner].max() < 1e-3
+    back = made.to_source(made.hu)
+    assert back.shape == tuple(s.stop - s.start for s in made.region)
+    assert np.abs(back - volume.stored[made.region])[inner].max() < 1e-3
+
+
+def test_an_oblique_scan_keeps_its_own_axes() -> None:
+    angle = np.radians(12.0)
+    tilt = np.eye(4)
+    tilt[:3, :3] = [
+        [np.cos(angle), -np.sin(angle), 0.0],
+        [np.sin(angle), np.cos(angle), 0.0],
+        [0.0, 0.0, 1.0],
+    ]
+    volume, organ = scan(tilt @ turned((0, 1, 2), (1, -1, 1)), (60, 60, 40))
+    made = prepare(volume, organ, COARSE)
+    xyz = made.grid.to_world(np.stack(np.indices(made.grid.shape), axis=-1))
+    assert np.abs(made.hu - xyz @ SLOPE)[5:-5, 5:-5, 5:-5].max() < 1e-3
+
+
+def test_masks_keep_their_volume_and_their_class() -> None:
+    volume, organ = scan(turned((0, 1, 2), (1, 1, 1)), (70, 70, 40))
+    lesion = np.zeros(volume.grid.shape, np.bool_)
+    lesion[30:40, 30:40, 18:22] = True
+    made = prepare(volume, organ, COARSE, {1: organ.array, 2: lesion})
+    voxel = made.grid.voxel_volume_mm3
+    assert made.organ.sum() * voxel == pytest.approx(4 / 3 * np.pi * 15**3, rel=0.03)
+    assert made.labels is not None
+    assert (made.labels == 2).sum() * voxel == pytest.approx(8 * 9 * 10, rel=0.15)
+
+
+def test_noise_is_averaged_where_voxels_are_left_out() -> None:
+    grid = Grid((64, 64, 64), np.eye(4))
+    noise = np.random.default_rng(0).normal(0.0, 20.0, grid.shape).astype(np.float32)
+    organ = Mask(np.ones(grid.shape, np.bool_), grid, "liver")
+    made = prepare(Volume(noise, grid), organ, Preprocessing(spacing_mm=(3.0, 3.0, 3.0)))
+    assert made.hu.std() < 8.0
+
+
+def test_the_window_runs_from_minus_one_to_one() -> None:
+    hu = np.array([-2000.0, -175.0, 37.5, 250.0, 3000.0], np.float32).reshape(5, 1, 1)
+    seen = channels_of(hu, np.ones(hu.shape, np.bool_), Preprocessing())
+    assert seen[0].ravel().tolist() == [-1.0, -1.0, 0.0, 1.0, 1.0]
+    assert seen.shape == (2, 5, 1, 1)
+    assert seen[1].all()
+
+
+def test_an_empty_organ_and_a_tilted_gantry_are_refused() -> None:
+    volume, _ = scan(turned((0, 1, 2), (1, 1, 1)), (20, 20, 10))
+    empty = Mask(np.zeros(volume.grid.shape, np.bool_), volume.grid, "liver")
+    with pytest.raises(MissingStructureError, match="the liver mask is empty"):
+        prepare(volume, empty, COARSE)
+    sheared = turned((0, 1, 2), (1, 1, 1))
+    sheared[1, 2] = 0.6
+    tilted, mask = scan(sheared, (20, 20, 10))
+    with pytest.raises(GeometryError, match="right angles"):
+        prepare(tilted, mask, COARSE)
