@@ -70,9 +70,7 @@ class Equivalence:
         return "different" if different else "inconclusive"
 
 
-def tost_paired(
-    a: ArrayLike, b: ArrayLike, margin: float, *, level: float = 0.05
-) -> Equivalence:
+def tost_paired(a: ArrayLike, b: ArrayLike, margin: float, *, level: float = 0.05) -> Equivalence:
     """Are the means of ``a`` and ``b`` on the same units equal within ``margin``?
 
     Parameters
@@ -223,7 +221,7 @@ def tost_proportion(
         If counts or range are impossible.
     """
     _require(margin, level)
-    if not (0 <= k <= n and 0 <= centre - margin and centre + margin <= 1):
+    if not (0 <= k <= n and centre - margin >= 0 and centre + margin <= 1):
         raise ValueError(f"{k} of {n} within {centre} +- {margin} is impossible")
     confidence = 1 - 2 * level
     if n == 0:

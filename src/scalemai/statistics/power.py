@@ -152,7 +152,7 @@ def power_tost_proportion(
     With margin 0.1 about 0.5: 0.24 for n = 100, 0.77 for 200, 0.98 for 400.
     """
     _require(alpha=alpha, p=p)
-    if not (margin > 0 and 0 <= centre - margin and centre + margin <= 1):
+    if not (margin > 0 and centre - margin >= 0 and centre + margin <= 1):
         raise ValueError(f"{centre} +- {margin} is no range of proportions")
     from scipy.stats import binom
 
