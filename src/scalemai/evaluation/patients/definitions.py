@@ -2,67 +2,97 @@
 
 from __future__ import annotations
 
+from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.definitions import Definition
 
-__all__ = ["PERFORMANCE", "ROWS", "SCORES", "performance_definitions"]
+__all__ = ["PERFORMANCE", "ROWS", "score_definition"]
 
 _DETECTION = "Altman and Bland, BMJ 1994;308:1552 and BMJ 1994;309:102"
 
 
-def _score(name: str, text: str, words: str, unit: str = "", source: str = "") -> Definition:
-    source = source or "ScaleMAI"
-    return Definition(f"patient-score-{name}/1", "score", words, unit, None, text, source)
+_RADGPT = "public code of RadGPT, rule re-implemented"
+_RSUPER = "public code of R-Super, rule re-implemented"
 
-
-SCORES = {
-    "max-probability": _score(
-        "max-probability",
-        "Largest probability of any voxel on the native grid; 0 for an empty map.",
+_SCORES = {
+    "max-probability": (
         "maximum voxel probability",
+        "",
+        "Largest probability of any voxel on the native grid; 0 for an empty map.",
+        "ScaleMAI",
     ),
-    "volume-above": _score(
-        "volume-above",
-        "Volume of all voxels with a probability of at least the cut, on the native grid.",
+    "volume-above": (
         "volume above the cut",
         "mm3",
+        "Volume of all voxels with a probability of at least {cut}, on the native grid.",
+        "ScaleMAI",
     ),
-    "largest-component": _score(
-        "largest-component",
-        "Volume of the largest 26-connected component of voxels with a probability of at least "
-        "the cut, on the native grid.",
+    "largest-component": (
         "volume of the largest component",
         "mm3",
+        "Volume of the largest 26-connected component of voxels with a probability of at least "
+        "{cut}, on the native grid.",
+        "ScaleMAI",
     ),
-    "max-candidate": _score(
-        "max-candidate",
-        "Highest score of any candidate, wherever it lies; 0 without candidates.",
+    "max-candidate": (
         "maximum candidate score",
+        "",
+        "Highest score of any candidate, wherever it lies; 0 without candidates.",
+        "ScaleMAI",
     ),
-    "radgpt": _score(
-        "radgpt",
-        "Predicted tumor AND predicted organ, resampled to 1 mm (nearest voxel, first and last "
-        "centres kept), eroded once by a 3 x 3 x 3 cube; volume of what remains.",
+    "radgpt": (
         "eroded tumor volume at 1 mm",
         "mm3",
-        "public code of RadGPT, rule re-implemented",
+        "Predicted tumor AND predicted organ, resampled to 1 mm (nearest voxel, first and last "
+        "centres kept), eroded once by a 3 x 3 x 3 cube; volume of what remains.",
+        _RADGPT,
     ),
-    "r-super": _score(
-        "r-super",
-        "Probability resampled to 1 mm (linear, first and last centres kept), above the cut, "
-        "eroded once and dilated twice by a 3 x 3 x 3 cube, AND what was above the cut; volume.",
+    "r-super": (
         "opened tumor volume at 1 mm",
         "mm3",
-        "public code of R-Super, rule re-implemented",
+        "Probability resampled to 1 mm (linear, first and last centres kept), above {cut}, "
+        "eroded once and dilated twice by a 3 x 3 x 3 cube, AND what was above {cut}; volume.",
+        _RSUPER,
     ),
-    "r-super-max": _score(
-        "r-super-max",
-        "Largest probability after resampling to 1 mm (linear), before any opening.",
+    "r-super-max": (
         "maximum probability at 1 mm",
         "",
-        "public code of R-Super, rule re-implemented",
+        "Largest probability after resampling to 1 mm (linear), before any opening.",
+        _RSUPER,
     ),
 }
-"""Definition of each score of a case, by the name that :func:`scores.score_map` takes."""
+"""Name, unit, convention and source of each score of a case."""
+
+
+def score_definition(score: str, *, cut: float | None = None) -> Definition:
+    """The definition of a score of a case.
+
+    Parameters
+    ----------
+    score
+        Its name, as :func:`scalemai.evaluation.patients.scores.score_map` takes it, or
+        ``"max-candidate"``, ``"radgpt"``, ``"r-super"`` or ``"r-super-max"``.
+    cut
+        Probability from which a voxel counts. It is part of the id, so that a threshold on one
+        volume is not mistaken for a threshold on another.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such score.
+    ConfigError
+        If the score needs a cut and none is given, or the other way round.
+    """
+    if score not in _SCORES:
+        raise UnknownNameError("score", score, _SCORES)
+    words, unit, text, source = _SCORES[score]
+    if ("{cut}" in text) != (cut is not None):
+        need = "needs a cut" if cut is None else "has no cut"
+        raise ConfigError(f"the score {score} {need}", where="cut")
+    name = f"patient-score-{score}"
+    if cut is not None:
+        name, text = f"{name}-{cut:.6f}".rstrip("0").rstrip("."), text.format(cut=f"{cut:g}")
+    return Definition(f"{name}/1", "score", words, unit, None, text, source)
+
 
 ROWS = (
     Definition(
@@ -174,8 +204,3 @@ PERFORMANCE = (
     ),
 )
 """Definitions of the fields of :class:`performance.PatientPerformance`, in their order."""
-
-
-def performance_definitions() -> dict[str, Definition]:
-    """The definitions of :data:`PERFORMANCE` by column."""
-    return {definition.column: definition for definition in PERFORMANCE}

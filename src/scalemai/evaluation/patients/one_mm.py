@@ -2,11 +2,13 @@
 
 First and last voxel centres are kept, as zooming an array does, so the spacing is 1 mm only up
 to the rounding of the number of voxels; presets that count voxels as cubic mm inherit this.
+Results are in RAS+ order: half-way voxels are rounded in the same direction of the patient
+however the array is stored.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 
 __all__ = ["linear_above", "linear_maximum", "nearest"]
+
+_T = TypeVar("_T", bound=np.generic)
 
 _LARGEST_SHEAR_DEG = 1.0
 """Beyond this, 1 mm along three axes is visibly not 1 mm3 (1.5 parts in 10 000 at 1 degree)."""
@@ -36,15 +40,15 @@ def nearest(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     GeometryError
         If the axes of the grid are sheared (gantry tilt).
     """
-    positions = _positions(grid)
-    box = bounding_box(mask)
+    upright, positions = _upright(mask, grid)
+    box = bounding_box(upright)
     if box is None:
         return np.zeros((0, 0, 0), np.bool_)
     picked = []
     for position, span in zip(positions, box, strict=True):
         index = np.floor(position + 0.5).astype(np.intp)
         picked.append(index[(index >= span.start) & (index < span.stop)])
-    return mask[np.ix_(*picked)]
+    return upright[np.ix_(*picked)]
 
 
 def linear_above(values: NDArray[np.floating[Any]], grid: Grid, cut: float) -> NDArray[np.bool_]:
@@ -64,7 +68,7 @@ def linear_above(values: NDArray[np.floating[Any]], grid: Grid, cut: float) -> N
     GeometryError
         If the axes of the grid are sheared (gantry tilt).
     """
-    return _linear_near(values, _positions(grid), cut) > np.float32(cut)
+    return _linear_near(*_upright(values, grid), cut) > np.float32(cut)
 
 
 def linear_maximum(values: NDArray[np.floating[Any]], grid: Grid) -> float:
@@ -72,25 +76,30 @@ def linear_maximum(values: NDArray[np.floating[Any]], grid: Grid) -> float:
 
     Parameters and errors as of :func:`linear_above`.
     """
-    positions = _positions(grid)
+    upright, positions = _upright(values, grid)
     # Interpolation cannot exceed its sources, so beyond a value that is reached somewhere only
     # the surroundings of larger sources matter. Half the maximum finds such a value cheaply.
     peak = float(values.max())
-    reached = float(_linear_near(values, positions, peak / 2).max(initial=0.0))
-    around = _linear_near(values, positions, np.nextafter(np.float32(reached), np.float32(-1)))
+    reached = float(_linear_near(upright, positions, peak / 2).max(initial=0.0))
+    around = _linear_near(upright, positions, np.nextafter(np.float32(reached), np.float32(-1)))
     return float(around.max(initial=0.0))
 
 
-def _positions(grid: Grid) -> list[NDArray[np.float64]]:
-    """Along each axis, where in the source the voxels of 1 mm lie, in source voxels."""
+def _upright(array: NDArray[_T], grid: Grid) -> tuple[NDArray[_T], list[NDArray[np.float64]]]:
+    """A view in RAS+ order, and along each axis where in it the voxels of 1 mm lie."""
     if grid.shear_deg > _LARGEST_SHEAR_DEG:
         what = f"the axes are {grid.shear_deg:.1f} degrees off right angles"
         raise GeometryError(what, fix="resample the case to an upright grid first")
+    codes = grid.orientation
+    order = [next(a for a in range(3) if codes[a] in pair) for pair in ("LR", "PA", "IS")]
+    falling = tuple(slot for slot, axis in enumerate(order) if codes[axis] in "LPI")
     positions: list[NDArray[np.float64]] = []
-    for n, spacing in zip(grid.shape, grid.spacing_mm, strict=True):
-        m = max(round(n * spacing), 1)
-        positions.append(np.arange(m, dtype=np.float64) * ((n - 1) / (m - 1) if m > 1 else 0.0))
-    return positions
+    for axis in order:
+        n = grid.shape[axis]
+        m = max(round(n * grid.spacing_mm[axis]), 1)
+        # One division, so that a half-way position is exactly half-way.
+        positions.append(np.arange(m) * (n - 1) / max(m - 1, 1))
+    return np.flip(array.transpose(order), falling), positions
 
 
 def _linear_near(

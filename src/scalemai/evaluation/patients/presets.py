@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError, GeometryError, UnknownNameError
-from scalemai.evaluation.patients.definitions import SCORES
+from scalemai.evaluation.definitions import Definition
+from scalemai.evaluation.patients.definitions import score_definition
 from scalemai.evaluation.patients.one_mm import linear_above, linear_maximum, nearest
 from scalemai.evaluation.patients.scores import require_probabilities
 from scalemai.evaluation.patients.threshold import Threshold
@@ -24,6 +25,12 @@ from scalemai.geometry import Grid
 __all__ = ["PRESETS", "RSuper", "RadGPT", "preset"]
 
 _CUBE = np.ones((3, 3, 3), np.bool_)
+
+
+def _require_volume(threshold_mm3: float) -> None:
+    if not threshold_mm3 >= 0:
+        what = f"a threshold of {threshold_mm3:g} mm3 is not a volume"
+        raise ConfigError(what, where="threshold_mm3", fix="give 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,14 @@ class RadGPT:
     threshold_mm3: float = 70.0
 
     name = "radgpt"
-    definition = SCORES["radgpt"]
 
     def __post_init__(self) -> None:
         _require_volume(self.threshold_mm3)
+
+    @property
+    def definition(self) -> Definition:
+        """What :meth:`score` means."""
+        return score_definition(self.name)
 
     @property
     def threshold(self) -> Threshold:
@@ -102,13 +113,16 @@ class RSuper:
     threshold_mm3: float = 50.0
 
     name = "r-super"
-    definition = SCORES["r-super"]
-    maximum_definition = SCORES["r-super-max"]
 
     def __post_init__(self) -> None:
         _require_volume(self.threshold_mm3)
         if not 0 <= self.cut < 1:
             raise ConfigError(f"a cut of {self.cut:g} is not at least 0 and below 1", where="cut")
+
+    @property
+    def definition(self) -> Definition:
+        """What :meth:`score` means."""
+        return score_definition(self.name, cut=self.cut)
 
     @property
     def threshold(self) -> Threshold:
@@ -166,9 +180,3 @@ def preset(name: str) -> RadGPT | RSuper:
     if name not in PRESETS:
         raise UnknownNameError("preset", name, PRESETS)
     return PRESETS[name]
-
-
-def _require_volume(threshold_mm3: float) -> None:
-    if not threshold_mm3 >= 0:
-        what = f"a threshold of {threshold_mm3:g} mm3 is not a volume"
-        raise ConfigError(what, where="threshold_mm3", fix="give 0 or more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,9 @@ from scalemai.errors import ConfigError, GeometryError, IntensityError, UnknownN
 from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
 
-__all__ = ["MapScore", "candidate_scores", "require_probabilities", "score_map"]
+__all__ = ["MAP_SCORES", "candidate_scores", "require_probabilities", "score_map"]
 
-MapScore = Literal["max-probability", "volume-above", "largest-component"]
+MAP_SCORES = ("max-probability", "volume-above", "largest-component")
 """Names of the scores that a probability map alone gives."""
 
 
@@ -32,7 +32,7 @@ def score_map(
         Its grid.
     score
         ``"max-probability"``, ``"volume-above"`` or ``"largest-component"``; see
-        :data:`scalemai.evaluation.patients.definitions.SCORES`.
+        :func:`scalemai.evaluation.patients.definitions.score_definition`.
     cut
         Probability from which a voxel counts, for the two volumes.
 
@@ -50,9 +50,8 @@ def score_map(
     GeometryError, IntensityError
         As of :func:`require_probabilities`.
     """
-    known = ("max-probability", "volume-above", "largest-component")
-    if score not in known:
-        raise UnknownNameError("score", score, known)
+    if score not in MAP_SCORES:
+        raise UnknownNameError("score", score, MAP_SCORES)
     if not 0 < cut <= 1:
         raise ConfigError(f"a cut of {cut:g} is not above 0 and at most 1", where="cut")
     require_probabilities(probability, grid)
