@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scalemai._version import __version__
 from scalemai.evaluation.report.blocks import (
@@ -148,11 +148,11 @@ def _environment() -> Environment:
         sort_key=_sort_key,
         as_json=_as_json,
         case_digest=_case_digest,
-        numeric=_numeric,
+        shapes=_shapes,
     )
     environment.tests.update(
         estimate=lambda cell: isinstance(cell, Estimate),
-        numeric_cell=lambda cell: isinstance(cell, _NUMERIC) and not isinstance(cell, bool),
+        numeric_cell=_is_number,
     )
     return environment
 
@@ -177,7 +177,7 @@ def _plain(cell: Cell, digits: int, kind: Kind = "number") -> str:
         return "yes" if cell else "no"
     if isinstance(cell, int | float):
         return number_in_words(cell, digits, kind)
-    return str(cell)
+    return str(cell)  # of an estimate too, where it names a row
 
 
 def _sort_key(cell: Cell) -> str:
@@ -189,17 +189,20 @@ def _sort_key(cell: Cell) -> str:
     return repr(float(cell))
 
 
-def _numeric(table: TableBlock) -> list[bool]:
-    """Which columns hold nothing but numbers, so that they are aligned to the right."""
+def _shapes(table: TableBlock) -> list[Literal["estimates", "numbers", "words"]]:
+    """How each column is set: estimates in three cells, numbers to the right, words to the left."""
 
-    def cells(index: int) -> Iterator[Cell]:
-        return (row[index] for row in table.rows if row[index] is not None)
+    def shape(index: int) -> Literal["estimates", "numbers", "words"]:
+        cells = [row[index] for row in table.rows if row[index] is not None]
+        if index and any(isinstance(cell, Estimate) for cell in cells):
+            return "estimates"
+        return "numbers" if index and cells and all(map(_is_number, cells)) else "words"
 
-    return [
-        index > 0
-        and all(isinstance(cell, _NUMERIC) and not isinstance(cell, bool) for cell in cells(index))
-        for index in range(len(table.columns))
-    ]
+    return [shape(index) for index in range(len(table.columns))]
+
+
+def _is_number(cell: Cell) -> bool:
+    return isinstance(cell, _NUMERIC) and not isinstance(cell, bool)
 
 
 def _as_json(value: Any) -> str:

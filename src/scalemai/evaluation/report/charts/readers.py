@@ -1,0 +1,101 @@
+"""Readers in ROC space, beside the curve of an algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
+from scalemai.evaluation.report.charts.drawing import (
+    INK,
+    Look,
+    drawn,
+    few,
+    in_words,
+    legend_beside,
+    legend_height_in,
+    look,
+    say_empty,
+    wrapped,
+)
+from scalemai.evaluation.report.charts.roc import RocLine, cross, roc_axes, roc_line
+from scalemai.statistics.estimate import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["ReaderPoint", "readers_chart"]
+
+_MOST_CROSSES = 10
+_CURVE = Look(INK, "-", "o")
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPoint:
+    """Where one reader stands.
+
+    Parameters
+    ----------
+    name
+        Of the reader.
+    sensitivity, specificity
+        With their intervals.
+    """
+
+    name: str
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+def readers_chart(
+    readers: Sequence[ReaderPoint], curve: RocLine | None = None, *, caption: str = ""
+) -> Chart:
+    """Draw readers as points of ROC space with their intervals.
+
+    A reader on the dotted diagonal cannot tell the two classes apart, wherever on it he stands.
+
+    Parameters
+    ----------
+    readers
+        May be empty.
+    curve
+        Of an algorithm, or of the readers' pooled confidence.
+    caption
+        Replaces the customary one.
+    """
+    entries = [wrapped(reader.name) for reader in readers]
+    svg = drawn(max(4.8, legend_height_in(entries)), lambda figure: _draw(figure, readers, curve))
+    said = few(
+        f"{one.name}: sensitivity {in_words(one.sensitivity)}, "
+        f"specificity {in_words(one.specificity)}"
+        for one in readers
+    )
+    rows: list[list[Cell]] = [[one.name, one.sensitivity, one.specificity] for one in readers]
+    return Chart(
+        svg,
+        caption
+        or "Readers in ROC space, with the intervals of sensitivity and specificity as crosses. "
+        "Dotted: no ability to tell the classes apart, at any habit of answering.",
+        f"{len(readers)} readers in ROC space. {said}".strip(),
+        TableBlock(["reader", "sensitivity", "specificity"], rows, "Readers."),
+    )
+
+
+def _draw(figure: Figure, readers: Sequence[ReaderPoint], curve: RocLine | None) -> None:
+    if not readers and curve is None:
+        say_empty(figure)
+        return
+    axes = figure.subplots()
+    roc_axes(axes)
+    if curve is not None:
+        label = wrapped(curve.name)
+        if curve.auroc is not None:
+            label += f"\nAUROC {in_words(curve.auroc)}"
+        roc_line(axes, curve, _CURVE, label)
+    for number, reader in enumerate(readers):
+        cross(
+            axes, reader.sensitivity, reader.specificity, look(number),
+            ends=len(readers) <= _MOST_CROSSES, label=wrapped(reader.name),
+        )  # fmt: skip
+    legend_beside(figure, axes)
