@@ -118,7 +118,7 @@ def test_what_was_chosen_survives_its_file(tmp_path: Path) -> None:
     assert len(content["cases"]) == 20
     assert "val-03" not in path.read_text()
     assert content["validation"] == {
-        "true_positives": 7.0, "false_positives": 1.0, "positives": 10.0, "negatives": 10.0,
+        "true_positives": 7, "false_positives": 1, "positives": 10, "negatives": 10,
     }  # fmt: skip
     again = write_operating_point(choose("specificity>=0.9"), tmp_path / "again.json")
     assert again.read_bytes() == path.read_bytes()
@@ -272,7 +272,7 @@ def test_false_positives_per_scan_count_scans_without_candidates() -> None:
     point = choose("fp-per-scan<=0.8", candidates())
     # Four of five: 0.9, 0.8, 0.6, 0.5; the fifth scores 0.4. What is ignored has no say.
     assert point.threshold == pytest.approx(0.45)
-    assert point.validation["scans"] == 5
+    assert point.validation == {"true_positives": 2, "false_positives": 4, "scans": 5}
     threshold = apply_operating_point(candidates("test"), point)
     assert threshold.called([0.44, 0.46]).tolist() == [False, True]
     with pytest.raises(ConfigError, match="val-0: the operating point was chosen on this case"):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from scalemai._version import __version__
 from scalemai.errors import ConfigError, UnreadableFileError
@@ -74,7 +75,7 @@ class OperatingPoint:
     definitions
         Ids of all definitions of the table that it was chosen on.
     validation
-        What it achieved on the validation cases: optimistic, as it was chosen on them.
+        Counts that it achieved on the validation cases: optimistic, as it was chosen on them.
     cases
         The validation cases.
     version
@@ -87,7 +88,7 @@ class OperatingPoint:
     threshold: float
     score: tuple[str, ...]
     definitions: tuple[str, ...]
-    validation: Mapping[str, float]
+    validation: Mapping[str, int]
     cases: tuple[ValidationCase, ...]
     version: str = __version__
 
@@ -140,7 +141,7 @@ def choose_operating_point(
         threshold,
         _score_ids(table),
         tuple(definition.id for definition in table.definitions),
-        _achieved(curve, index, None if table.kind == "patients" else scans),
+        _achieved(curve, index, table, lesions),
         _marks(table),
     )
 
@@ -310,9 +311,7 @@ def _candidate_curve(table: Table, structure: str, rule: Rule, lesions: Table | 
     return roc_curve(positive, np.concatenate([hits, false]))
 
 
-def _scores(
-    frame: pl.DataFrame, missed: float | None = None
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _scores(frame: pl.DataFrame, missed: float | None = None) -> NDArray[np.float64]:
     score = frame["score"].cast(pl.Float64)
     score = score if missed is None else score.fill_null(missed)
     if score.is_null().any() or score.is_nan().any():
@@ -320,12 +319,12 @@ def _scores(
     return score.to_numpy().astype(np.float64)
 
 
-def _achieved(curve: RocCurve, index: int, scans: int | None) -> dict[str, float]:
+def _achieved(curve: RocCurve, index: int, table: Table, lesions: Table | None) -> dict[str, int]:
     counts = {
-        "true_positives": float(curve.true_positives[index]),
-        "false_positives": float(curve.false_positives[index]),
-        "positives": float(curve.positives),
+        "true_positives": int(curve.true_positives[index]),
+        "false_positives": int(curve.false_positives[index]),
     }
-    if scans is None:
-        return {**counts, "negatives": float(curve.negatives)}
-    return {**counts, "scans": float(scans)}
+    if table.kind == "patients":
+        return {**counts, "positives": curve.positives, "negatives": curve.negatives}
+    found = {"positives": curve.positives} if lesions is not None else {}
+    return {**counts, **found, "scans": len(table.cases)}
