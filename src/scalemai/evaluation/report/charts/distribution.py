@@ -111,7 +111,7 @@ def _draw(
         1.02, -0.72, "n", transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=QUIET
     )
     axes.set_yticks(
-        range(len(groups)), [wrapped(name, 34, 2) for name in groups], fontsize=8, linespacing=0.95
+        range(len(groups)), [wrapped(name, 34, 2) for name in groups], fontsize=8, linespacing=1.05
     )
     axes.set_ylim(len(groups) - 0.4, -0.85)
     axes.set_xlabel(wrapped(label, 70))

@@ -37,9 +37,10 @@ __all__ = [
     "errors_of",
     "few",
     "finite",
+    "height_with_legend_in",
     "in_words",
-    "legend_beside",
-    "legend_height_in",
+    "legend",
+    "legend_entry",
     "look",
     "plain_axes",
     "say_empty",
@@ -49,6 +50,7 @@ __all__ = [
 INK, QUIET, LINE, FAINT = "#1b232c", "#56616d", "#c9d0d7", "#eef1f4"
 BLUE, ORANGE, GREEN, MUTED = "#0072b2", "#d55e00", "#009e73", "#8a949e"
 WIDTH_IN = 8.4
+MOST_BESIDE = 10
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b232c", "#8a949e")
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (5, 1.4, 1.4, 1.4)))
@@ -129,21 +131,33 @@ def say_empty(figure: Figure, text: str = "no data") -> None:
     figure.text(0.5, 0.5, text, ha="center", va="center", color=QUIET, fontsize=11)
 
 
-def legend_beside(figure: Figure, axes: Axes, title: str = "") -> None:
-    """The legend to the right of the axes, where it hides no data."""
+def legend(figure: Figure, axes: Axes) -> None:
+    """The legend where it hides no data: beside the axes or, with many entries, below them."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    legend = figure.legend(
-        handles, labels, loc="outside right upper", frameon=False, title=title or None,
-        alignment="left", handlelength=2.4, labelspacing=0.6,
+    many = len(labels) > MOST_BESIDE
+    figure.legend(
+        handles, labels, loc="outside lower left" if many else "outside right upper",
+        ncols=2 if many else 1, frameon=False, alignment="left", handlelength=2.4,
+        labelspacing=0.6,
     )  # fmt: skip
-    legend.get_title().set_color(QUIET)
 
 
-def legend_height_in(entries: Sequence[str]) -> float:
-    """Height in inches that a legend of these entries needs."""
-    return 0.6 + sum(0.148 * (entry.count("\n") + 1) + 0.075 for entry in entries)
+def height_with_legend_in(axes_in: float, entries: Sequence[str]) -> float:
+    """Height of a figure in inches, of axes and the legend of these entries."""
+    lines = [0.15 * (entry.count("\n") + 1) + 0.08 for entry in entries]
+    if len(entries) <= MOST_BESIDE:
+        return max(axes_in, 0.6 + sum(lines))
+    half = (len(lines) + 1) // 2
+    return axes_in + 0.3 + max(sum(lines[:half]), sum(lines[half:]))
+
+
+def legend_entry(name: str, count: int, found: str = "") -> str:
+    """A name and its number for a legend of ``count`` entries; of many, the name alone."""
+    if count > MOST_BESIDE:
+        return wrapped(name, 48, 2)
+    return f"{wrapped(name)}\n{found}" if found else wrapped(name)
 
 
 def clean(name: str) -> str:
@@ -152,10 +166,13 @@ def clean(name: str) -> str:
 
 
 def wrapped(name: str, width: int = 30, lines: int = 3) -> str:
-    """A name broken into lines of a legend or an axis; what is beyond the last is left out."""
-    parts = textwrap.wrap(clean(name), width) or [""]
+    """A name broken into lines; of a longer one the middle is left out, as names differ at ends."""
+    text = clean(name)
+    parts = textwrap.wrap(text, width)
     if len(parts) > lines:
-        parts = [*parts[: lines - 1], parts[lines - 1][: width - 1] + "…"]
+        room = width * lines - 1 - (lines - 1) * width // 4  # lines that break early hold less
+        text = f"{text[: room - room // 3].rstrip()}…{text[-(room // 3) :].lstrip()}"
+        parts = textwrap.wrap(text, width)[:lines]
     return "\n".join(parts)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     BLUE,
-    MUTED,
     ORANGE,
     QUIET,
     drawn,
@@ -28,6 +27,8 @@ from scalemai.statistics.estimate import Estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_PAPER = {"facecolor": "white", "linewidth": 0, "pad": 1.0}  # lines end before words
 
 __all__ = ["ForestRow", "forest_chart"]
 
@@ -159,7 +160,7 @@ def _draw(
         if row.heading and row.heading != heading:
             place += 0.15 if ticks else 0.0
             axes.text(
-                -0.012, place, wrapped(row.heading, 40, 1), transform=right, ha="right",
+                -0.018, place, wrapped(row.heading, 40, 1), transform=right, ha="right",
                 va="center", fontsize=8.5, fontweight="bold", clip_on=False,
             )  # fmt: skip
             place += 1.0
@@ -170,21 +171,21 @@ def _draw(
         ticks.append(place)
         place += 1.0
     axes.text(1.02, -0.85, "n", transform=right, ha="left", va="center", fontsize=8, color=QUIET)
-    axes.set_yticks(ticks, [wrapped(row.name, 36, 2) for row in rows], fontsize=8, linespacing=0.95)
+    axes.set_yticks(ticks, [wrapped(row.name, 36, 2) for row in rows], fontsize=8, linespacing=1.05)
     axes.set_ylim(place - 0.4, -1.1)
     axes.set_xlabel(wrapped(label, 70))
     plain_axes(axes, grid="x")
     axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=7)
 
 
 def _draw_row(axes: Axes, estimate: Estimate, place: float, limits: tuple[float, float]) -> None:
     low, high = limits
     if estimate.value is None:
-        reason = wrapped(f"not computed because {estimate.reason}", 64, 1)
+        reason = wrapped(f"not computed because {estimate.reason}", 76, 2)
         axes.text(
             0.01, place, reason, transform=axes.get_yaxis_transform(), ha="left", va="center",
-            fontsize=7.5, color=QUIET, style="italic",
+            fontsize=7, color=QUIET, style="italic", linespacing=1.0, bbox=_PAPER,
         )  # fmt: skip
         return
     if estimate.low is not None and estimate.high is not None:
@@ -202,7 +203,11 @@ def _draw_row(axes: Axes, estimate: Estimate, place: float, limits: tuple[float,
         markerfacecolor="white" if hollow else BLUE, zorder=4,
     )  # fmt: skip
     if hollow and estimate.reason:
+        to_left = (
+            axes.transData.transform((estimate.value, 0))[0] > axes.bbox.x0 + axes.bbox.width / 2
+        )
         axes.annotate(
-            wrapped(f"no interval because {estimate.reason}", 40, 1), (estimate.value, place),
-            (9, 0), textcoords="offset points", va="center", fontsize=7, color=MUTED,
+            wrapped(f"no interval because {estimate.reason}", 44, 2), (estimate.value, place),
+            (-9 if to_left else 9, 0), textcoords="offset points", va="center", fontsize=7,
+            ha="right" if to_left else "left", color=QUIET, style="italic", linespacing=1.0, bbox=_PAPER,
         )  # fmt: skip

@@ -14,13 +14,13 @@ from scalemai.evaluation.report.charts.drawing import (
     drawn,
     errors_of,
     few,
+    height_with_legend_in,
     in_words,
-    legend_beside,
-    legend_height_in,
+    legend,
+    legend_entry,
     look,
     plain_axes,
     say_empty,
-    wrapped,
 )
 from scalemai.statistics.estimate import Estimate
 
@@ -77,7 +77,7 @@ def froc_chart(curves: Sequence[FrocCurve], *, caption: str = "") -> Chart:
         Replaces the customary one.
     """
     svg = drawn(
-        max(4.3, legend_height_in([_entry(one) for one in curves])),
+        height_with_legend_in(4.3, _entries(curves)),
         lambda figure: _draw(figure, curves),
     )
     said = few(f"{one.name}: CPM {in_words(one.cpm) or 'not given'}" for one in curves)
@@ -100,9 +100,11 @@ def froc_chart(curves: Sequence[FrocCurve], *, caption: str = "") -> Chart:
     )
 
 
-def _entry(curve: FrocCurve) -> str:
-    entry = wrapped(curve.name)
-    return f"{entry}\nCPM {in_words(curve.cpm)}" if curve.cpm is not None else entry
+def _entries(curves: Sequence[FrocCurve]) -> list[str]:
+    return [
+        legend_entry(one.name, len(curves), "" if one.cpm is None else f"CPM {in_words(one.cpm)}")
+        for one in curves
+    ]
 
 
 def _draw(figure: Figure, curves: Sequence[FrocCurve]) -> None:
@@ -112,8 +114,8 @@ def _draw(figure: Figure, curves: Sequence[FrocCurve]) -> None:
         say_empty(figure)
         return
     axes = figure.subplots()
-    for number, curve in enumerate(curves):
-        _draw_curve(axes, curve, number, bands=len(curves) <= _MOST_BANDS)
+    for number, (curve, entry) in enumerate(zip(curves, _entries(curves), strict=True)):
+        _draw_curve(axes, curve, number, entry, bands=len(curves) <= _MOST_BANDS)
     axes.set_xscale("log", base=2)
     axes.set_xlim(_LOWEST, _HIGHEST)
     axes.set_ylim(-0.02, 1.02)
@@ -125,17 +127,17 @@ def _draw(figure: Figure, curves: Sequence[FrocCurve]) -> None:
     axes.set_xlabel("false positives per scan")
     axes.set_ylabel("sensitivity for lesions")
     plain_axes(axes)
-    legend_beside(figure, axes)
+    legend(figure, axes)
 
 
-def _draw_curve(axes: Axes, curve: FrocCurve, number: int, *, bands: bool) -> None:
+def _draw_curve(axes: Axes, curve: FrocCurve, number: int, entry: str, *, bands: bool) -> None:
     style = look(number)
     x = np.asarray(curve.fp_per_scan, np.float64)
     y = np.asarray(curve.sensitivity, np.float64)
     order = np.lexsort((y, x))
     axes.plot(
         np.clip(x[order], _LOWEST, None),  # zero has no place on a logarithmic axis
-        y[order], color=style.color, linestyle=style.dashes, linewidth=1.6, label=_entry(curve),
+        y[order], color=style.color, linestyle=style.dashes, linewidth=1.6, label=entry,
         drawstyle="steps-post", marker=style.mark if x.size == 1 else "", markersize=4.5,
     )  # fmt: skip
     for rate, found in sorted(curve.rates.items()):

@@ -67,7 +67,8 @@ def rank_chart(
     places = [int(ranks[n]) for n in order]
     shares = shares[order] if count else shares
     svg = drawn(
-        1.0 + max(0.33 * count, 1.4), lambda figure: _draw(figure, names, shares, places, ends)
+        1.0 + max((0.33 if count <= 16 else 0.25) * count, 1.4),
+        lambda figure: _draw(figure, names, shares, places, ends),
     )
     rows: list[list[Cell]] = [
         [
@@ -130,7 +131,7 @@ def _draw(
     lines = 2 if len(names) <= 16 else 1
     axes.set_yticks(
         range(len(names)), [wrapped(name, 34 if lines == 2 else 44, lines) for name in names],
-        linespacing=1.0, fontsize=8,
+        linespacing=1.05, fontsize=8,
     )  # fmt: skip
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0.4, count + 0.6)

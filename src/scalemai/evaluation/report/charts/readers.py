@@ -12,14 +12,14 @@ from scalemai.evaluation.report.charts.drawing import (
     Look,
     drawn,
     few,
+    height_with_legend_in,
     in_words,
-    legend_beside,
-    legend_height_in,
+    legend,
+    legend_entry,
     look,
     say_empty,
-    wrapped,
 )
-from scalemai.evaluation.report.charts.roc import RocLine, cross, roc_axes, roc_line
+from scalemai.evaluation.report.charts.roc import RocLine, auroc_entry, cross, roc_axes, roc_line
 from scalemai.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ def readers_chart(
     caption
         Replaces the customary one.
     """
-    entries = [wrapped(reader.name) for reader in readers]
-    svg = drawn(max(4.8, legend_height_in(entries)), lambda figure: _draw(figure, readers, curve))
+    entries = _entries(readers, curve)
+    svg = drawn(
+        height_with_legend_in(4.8, entries), lambda figure: _draw(figure, readers, curve, entries)
+    )
     said = few(
         f"{one.name}: sensitivity {in_words(one.sensitivity)}, "
         f"specificity {in_words(one.specificity)}"
@@ -82,20 +84,29 @@ def readers_chart(
     )
 
 
-def _draw(figure: Figure, readers: Sequence[ReaderPoint], curve: RocLine | None) -> None:
+def _entries(readers: Sequence[ReaderPoint], curve: RocLine | None) -> list[str]:
+    count = len(readers) + (curve is not None)
+    first = [auroc_entry(curve, count)] if curve is not None else []
+    return first + [legend_entry(reader.name, count) for reader in readers]
+
+
+def _draw(
+    figure: Figure,
+    readers: Sequence[ReaderPoint],
+    curve: RocLine | None,
+    entries: Sequence[str],
+) -> None:
     if not readers and curve is None:
         say_empty(figure)
         return
     axes = figure.subplots()
     roc_axes(axes)
     if curve is not None:
-        label = wrapped(curve.name)
-        if curve.auroc is not None:
-            label += f"\nAUROC {in_words(curve.auroc)}"
-        roc_line(axes, curve, _CURVE, label)
-    for number, reader in enumerate(readers):
+        roc_line(axes, curve, _CURVE, entries[0])
+        entries = entries[1:]
+    for number, (reader, entry) in enumerate(zip(readers, entries, strict=True)):
         cross(
             axes, reader.sensitivity, reader.specificity, look(number),
-            ends=len(readers) <= _MOST_CROSSES, label=wrapped(reader.name),
+            ends=len(readers) <= _MOST_CROSSES, label=entry,
         )  # fmt: skip
-    legend_beside(figure, axes)
+    legend(figure, axes)

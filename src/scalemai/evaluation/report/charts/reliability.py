@@ -12,13 +12,13 @@ from scalemai.evaluation.report.charts.drawing import (
     drawn,
     errors_of,
     few,
+    height_with_legend_in,
     in_words,
-    legend_beside,
-    legend_height_in,
+    legend,
+    legend_entry,
     look,
     plain_axes,
     say_empty,
-    wrapped,
 )
 from scalemai.statistics.estimate import Estimate
 
@@ -59,7 +59,7 @@ def reliability_chart(
         Replaces the customary one.
     """
     svg = drawn(
-        max(5.4, legend_height_in([wrapped(name) for name in series])),
+        height_with_legend_in(5.4, [legend_entry(name, len(series)) for name in series]),
         lambda figure: _draw(figure, series),
     )
     rows: list[list[Cell]] = [
@@ -98,7 +98,7 @@ def _draw(figure: Figure, series: Mapping[str, Sequence[ReliabilityBin]]) -> Non
         axes.plot(
             [x for x, _ in known], [y for _, y in known], color=style.color, marker=style.mark,
             linestyle=style.dashes, linewidth=1.3, markersize=5.5, markeredgecolor="white",
-            markeredgewidth=0.7, label=wrapped(name),
+            markeredgewidth=0.7, label=legend_entry(name, len(series)),
         )  # fmt: skip
         below.vlines(
             [one.predicted + 0.008 * (number - (len(series) - 1) / 2) for one in bins],
@@ -115,4 +115,4 @@ def _draw(figure: Figure, series: Mapping[str, Sequence[ReliabilityBin]]) -> Non
     plain_axes(axes)
     plain_axes(below)
     if len(series) > 1:
-        legend_beside(figure, axes)
+        legend(figure, axes)

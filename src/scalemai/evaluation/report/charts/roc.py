@@ -16,13 +16,13 @@ from scalemai.evaluation.report.charts.drawing import (
     drawn,
     errors_of,
     few,
+    height_with_legend_in,
     in_words,
-    legend_beside,
-    legend_height_in,
+    legend,
+    legend_entry,
     look,
     plain_axes,
     say_empty,
-    wrapped,
 )
 from scalemai.statistics.estimate import Estimate
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["RocLine", "cross", "roc_axes", "roc_chart", "roc_line"]
+__all__ = ["RocLine", "auroc_entry", "cross", "roc_axes", "roc_chart", "roc_line"]
 
 _MOST_CROSSES = 8
 
@@ -69,8 +69,7 @@ def roc_chart(lines: Sequence[RocLine], *, caption: str = "") -> Chart:
     caption
         Replaces the customary one.
     """
-    entries = [_entry(line) for line in lines]
-    svg = drawn(max(4.8, legend_height_in(entries)), lambda figure: _draw(figure, lines))
+    svg = drawn(height_with_legend_in(4.8, _entries(lines)), lambda figure: _draw(figure, lines))
     said = few(f"{line.name}: AUROC {in_words(line.auroc) or 'not given'}" for line in lines)
     rows: list[list[Cell]] = [
         [line.name, line.auroc, line.at_sensitivity, line.at_specificity] for line in lines
@@ -142,9 +141,14 @@ def cross(
     )  # fmt: skip
 
 
-def _entry(line: RocLine) -> str:
-    entry = wrapped(line.name)
-    return f"{entry}\nAUROC {in_words(line.auroc)}" if line.auroc is not None else entry
+def _entries(lines: Sequence[RocLine]) -> list[str]:
+    return [auroc_entry(line, len(lines)) for line in lines]
+
+
+def auroc_entry(line: RocLine, count: int) -> str:
+    """The entry of a curve in a legend of ``count`` entries."""
+    found = "" if line.auroc is None else f"AUROC {in_words(line.auroc)}"
+    return legend_entry(line.name, count, found)
 
 
 def _draw(figure: Figure, lines: Sequence[RocLine]) -> None:
@@ -153,11 +157,11 @@ def _draw(figure: Figure, lines: Sequence[RocLine]) -> None:
         return
     axes = figure.subplots()
     roc_axes(axes)
-    for number, line in enumerate(lines):
-        roc_line(axes, line, look(number), _entry(line))
+    for number, (line, entry) in enumerate(zip(lines, _entries(lines), strict=True)):
+        roc_line(axes, line, look(number), entry)
         if line.at_sensitivity is not None and line.at_specificity is not None:
             cross(
                 axes, line.at_sensitivity, line.at_specificity, look(number),
                 ends=len(lines) <= _MOST_CROSSES, label="_",
             )  # fmt: skip
-    legend_beside(figure, axes)
+    legend(figure, axes)

@@ -18,9 +18,10 @@ from scalemai.evaluation.report.charts.drawing import (
     errors_of,
     few,
     finite,
+    height_with_legend_in,
     in_words,
-    legend_beside,
-    legend_height_in,
+    legend,
+    legend_entry,
     look,
     plain_axes,
     say_empty,
@@ -109,10 +110,11 @@ def scaling_chart(
     caption
         Replaces the customary one.
     """
-    entries = [wrapped(name) for one in series for name in (one.name, *map(_name, one.curves))]
+    names = [name for one in series for name in (one.name, *map(_name, one.curves))]
+    entries = len(names) + (margin is not None) + (plateau_n is not None)
     svg = drawn(
-        max(4.3, legend_height_in(entries) + 0.4),
-        lambda figure: _draw(figure, series, label, margin, plateau_n),
+        height_with_legend_in(4.3, [legend_entry(name, entries) for name in names]) + 0.4,
+        lambda figure: _draw(figure, series, label, margin, plateau_n, entries),
     )
     rows: list[list[Cell]] = [
         [one.name, float(n) if n % 1 else int(n), estimate]
@@ -147,6 +149,7 @@ def _draw(
     label: str,
     margin: float | None,
     plateau_n: float | None,
+    entries: int,
 ) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -159,10 +162,11 @@ def _draw(
     looks = map(look, count())
     for one in series:
         style = next(looks)
-        _draw_points(axes, one, style, (low, high))
+        _draw_points(axes, one, style, (low, high), legend_entry(one.name, entries))
         for place, curve in enumerate(one.curves):
             own = style if place == 0 else next(looks)
-            _draw_curve(axes, curve, max(one.n, default=0.0), own, (low, high))
+            entry = legend_entry(curve.name, entries)
+            _draw_curve(axes, curve, max(one.n, default=0.0), own, (low, high), entry)
     if margin is not None:
         _draw_margin(axes, series[0], margin, plateau_n)
     axes.set_ylim(low, high)
@@ -174,7 +178,7 @@ def _draw(
     axes.set_xlabel("training scans")
     axes.set_ylabel(wrapped(label, 46))
     plain_axes(axes)
-    legend_beside(figure, axes)
+    legend(figure, axes)
 
 
 def _extent(series: Sequence[ScalingSeries]) -> tuple[float, float]:
@@ -197,7 +201,9 @@ def _limits(series: Sequence[ScalingSeries], margin: float | None) -> tuple[floa
     return bottom - 0.08 * room, top + 0.08 * room
 
 
-def _draw_points(axes: Axes, one: ScalingSeries, style: Look, limits: tuple[float, float]) -> None:
+def _draw_points(
+    axes: Axes, one: ScalingSeries, style: Look, limits: tuple[float, float], entry: str
+) -> None:
     known: list[tuple[float, float]] = []
     for n, estimate in zip(one.n, one.estimates, strict=True):
         if estimate.value is None:
@@ -208,24 +214,34 @@ def _draw_points(axes: Axes, one: ScalingSeries, style: Look, limits: tuple[floa
     axes.plot(
         [n for n, _ in known], [value for _, value in known], linestyle="", color=style.color,
         marker=style.mark, markersize=6, markeredgecolor="white", markeredgewidth=0.8, zorder=4,
-        label=wrapped(one.name),
+        label=entry,
     )  # fmt: skip
 
 
 def _draw_curve(
-    axes: Axes, curve: FittedCurve, measured: float, style: Look, limits: tuple[float, float]
+    axes: Axes,
+    curve: FittedCurve,
+    measured: float,
+    style: Look,
+    limits: tuple[float, float],
+    entry: str,
 ) -> None:
-    n = np.asarray(curve.n, np.float64)
-    value = np.asarray(curve.value, np.float64)
+    n = np.union1d(np.asarray(curve.n, np.float64), [measured])
+    n = n[(n >= np.min(curve.n)) & (n <= np.max(curve.n))]
     inside, beyond = n <= measured, n >= measured
+
+    def at(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        shown: NDArray[np.float64] = np.interp(np.log(n), np.log(curve.n), np.clip(values, *limits))
+        return shown
+
+    value = at(curve.value)
     axes.plot(
         n[inside], value[inside], color=style.color, linestyle=style.dashes, linewidth=1.4,
-        label=wrapped(curve.name),
+        label=entry,
     )  # fmt: skip
     axes.plot(n[beyond], value[beyond], color=style.color, linestyle=(0, (2, 2)), linewidth=1.2)
     if curve.low is not None and curve.high is not None:
-        low = np.clip(np.asarray(curve.low, np.float64), *limits)
-        high = np.clip(np.asarray(curve.high, np.float64), *limits)
+        low, high = at(curve.low), at(curve.high)
         for part, strength in ((inside, 0.16), (beyond, 0.08)):
             axes.fill_between(
                 n[part], low[part], high[part], color=style.color, alpha=strength, linewidth=0

@@ -23,6 +23,7 @@ from scalemai.evaluation.report.charts.drawing import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -115,7 +116,7 @@ def significance_map(
 
 
 def _height_in(count: int) -> float:
-    return 1.9 + min(max(0.24 * count, 1.6), 7.2)
+    return 1.3 + min(max(0.3 * count, 1.6), 5.6)
 
 
 def _known(value: float) -> float | None:
@@ -155,7 +156,7 @@ def _draw(
         range(count), [str(n) for n in range(1, count + 1)], fontsize=7 if small else 8.5
     )
     axes.set_yticklabels(
-        [f"{label}  {n}" for n, label in enumerate(labels, start=1)], linespacing=1.0
+        [f"{label}  {n}" for n, label in enumerate(labels, start=1)], linespacing=1.05
     )
     axes.tick_params(length=0)
     axes.xaxis.tick_top()
@@ -164,7 +165,8 @@ def _draw(
     axes.set_aspect("equal")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    _draw_key(figure, axes, effect_label, alpha)
+    untested = bool((~np.isfinite(p) & ~np.eye(count, dtype=bool)).any())
+    _draw_key(figure, effect_label, alpha, untested=untested)
 
 
 def _draw_pair(
@@ -195,17 +197,22 @@ def _draw_pair(
         )  # fmt: skip
 
 
-def _draw_key(figure: Figure, axes: Axes, effect_label: str, alpha: float) -> None:
+def _draw_key(figure: Figure, effect_label: str, alpha: float, *, untested: bool) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles = [
+    handles: list[Artist] = [
         Patch(facecolor=BLUE, label=f"row better, p < {alpha:g}"),
         Patch(facecolor=ORANGE, label=f"column better, p < {alpha:g}"),
         Patch(facecolor="none", edgecolor=MUTED, label="no significant difference"),
     ]
+    if untested:
+        stroke = Line2D([], [], color=MUTED, linewidth=0, marker=(2, 0, -45), markersize=9)
+        stroke.set_label("not tested")
+        handles.append(stroke)
     legend = figure.legend(
-        handles=handles, loc="outside lower center", frameon=False, ncols=3, handlelength=1.0,
-        handleheight=1.0, title=f"area: {effect_label}",
+        handles=handles, loc="outside lower center", frameon=False, ncols=len(handles),
+        handlelength=1.0, handleheight=1.0, title=f"area: {effect_label}",
     )  # fmt: skip
     legend.get_title().set_color(QUIET)
     legend.get_title().set_fontsize(8)

@@ -12,9 +12,10 @@ from scalemai.evaluation.report.charts.drawing import (
     drawn,
     errors_of,
     few,
+    height_with_legend_in,
     in_words,
-    legend_beside,
-    legend_height_in,
+    legend,
+    legend_entry,
     look,
     plain_axes,
     say_empty,
@@ -59,8 +60,9 @@ def size_chart(
     for name, found in series.items():
         if len(found) != len(bins):
             raise ValueError(f"{name!r} has {len(found)} estimates for {len(bins)} bins")
+    gaps = any(not estimate.computed for found in series.values() for estimate in found)
     svg = drawn(
-        max(3.9, legend_height_in([wrapped(name) for name in series])),
+        height_with_legend_in(3.9, [legend_entry(name, len(series)) for name in series]),
         lambda figure: _draw(figure, bins, series, label),
     )
     said = few(
@@ -76,7 +78,8 @@ def size_chart(
     return Chart(
         svg,
         caption
-        or f"{label[:1].upper()}{label[1:]} by size, with intervals; n is the number of lesions.",
+        or f"{label[:1].upper()}{label[1:]} by size, with intervals; n is the number of lesions"
+        + (" (†: not computed, see the numbers)." if gaps else "."),
         f"{label} of {len(series)} algorithms in {len(bins)} bins of size. {said}".strip(),
         TableBlock(["algorithm", "size", label], rows, "By size."),
     )
@@ -103,14 +106,13 @@ def _draw(
         axes.plot(
             [x for x, _ in known], [value for _, value in known], linestyle="", color=style.color,
             marker=style.mark, markersize=6.5 if len(series) <= 8 else 4, markeredgecolor="white",
-            markeredgewidth=0.7, label=wrapped(name),
+            markeredgewidth=0.7, label=legend_entry(name, len(series)),
         )  # fmt: skip
         if len(series) <= _MOST_COUNTS:
             for x, estimate in zip(places, found, strict=True):
-                why = "" if estimate.value is not None else "\nnot\ncomputed"
                 axes.text(
-                    x, -0.045, f"{estimate.n}{why}", ha="center", va="top", fontsize=7.5,
-                    color=style.color if len(series) > 1 else QUIET,
+                    x, -0.045, f"{estimate.n}{'' if estimate.computed else '†'}", ha="center",
+                    va="top", fontsize=7.5, color=style.color if len(series) > 1 else QUIET,
                 )  # fmt: skip
     axes.set_xlim(-0.6, len(bins) - 0.4)
     axes.set_ylim(-0.13 if len(series) <= _MOST_COUNTS else -0.03, 1.03)
@@ -122,4 +124,4 @@ def _draw(
     plain_axes(axes, grid="y")
     axes.tick_params(axis="x", length=0)
     if len(series) > 1:
-        legend_beside(figure, axes)
+        legend(figure, axes)
