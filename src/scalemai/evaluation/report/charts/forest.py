@@ -185,7 +185,8 @@ def _draw_row(axes: Axes, estimate: Estimate, place: float, limits: tuple[float,
         reason = wrapped(f"not computed because {estimate.reason}", 76, 2)
         axes.text(
             0.01, place, reason, transform=axes.get_yaxis_transform(), ha="left", va="center",
-            fontsize=7, color=QUIET, style="italic", linespacing=1.0, bbox=_PAPER,
+            fontsize=7, color=QUIET, style="italic", linespacing=1.0,
+            bbox=_PAPER,
         )  # fmt: skip
         return
     if estimate.low is not None and estimate.high is not None:
@@ -209,5 +210,6 @@ def _draw_row(axes: Axes, estimate: Estimate, place: float, limits: tuple[float,
         axes.annotate(
             wrapped(f"no interval because {estimate.reason}", 44, 2), (estimate.value, place),
             (-9 if to_left else 9, 0), textcoords="offset points", va="center", fontsize=7,
-            ha="right" if to_left else "left", color=QUIET, style="italic", linespacing=1.0, bbox=_PAPER,
+            ha="right" if to_left else "left", color=QUIET, style="italic", linespacing=1.0,
+            bbox=_PAPER,
         )  # fmt: skip

@@ -87,6 +87,7 @@ def _draw(figure: Figure, series: Mapping[str, Sequence[ReliabilityBin]]) -> Non
         return
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
+    step = min(0.01, 0.08 / len(series))
     for number, (name, bins) in enumerate(series.items()):
         style = look(number)
         known = [
@@ -101,9 +102,9 @@ def _draw(figure: Figure, series: Mapping[str, Sequence[ReliabilityBin]]) -> Non
             markeredgewidth=0.7, label=legend_entry(name, len(series)),
         )  # fmt: skip
         below.vlines(
-            [one.predicted + 0.008 * (number - (len(series) - 1) / 2) for one in bins],
+            [one.predicted + step * (number - (len(series) - 1) / 2) for one in bins],
             0, [one.observed.n for one in bins], color=style.color,
-            linewidth=5.0 if len(series) == 1 else 2.2,
+            linewidth=5.0 if len(series) == 1 else max(220 * step, 0.4),
         )  # fmt: skip
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)

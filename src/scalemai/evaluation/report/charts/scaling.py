@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FittedCurve", "ScalingSeries", "scaling_chart"]
 
 _TICKS = (1, 2, 5)
+_MOST_BANDS = 6  # bands of more curves hide one another
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +161,14 @@ def _draw(
     axes.set_xscale("log")
     low, high = _limits(series, margin)
     looks = map(look, count())
+    bands = sum(len(one.curves) for one in series) <= _MOST_BANDS
     for one in series:
         style = next(looks)
         _draw_points(axes, one, style, (low, high), legend_entry(one.name, entries))
         for place, curve in enumerate(one.curves):
             own = style if place == 0 else next(looks)
             entry = legend_entry(curve.name, entries)
-            _draw_curve(axes, curve, max(one.n, default=0.0), own, (low, high), entry)
+            _draw_curve(axes, curve, max(one.n, default=0.0), own, (low, high), entry, bands=bands)
     if margin is not None:
         _draw_margin(axes, series[0], margin, plateau_n)
     axes.set_ylim(low, high)
@@ -225,7 +227,11 @@ def _draw_curve(
     style: Look,
     limits: tuple[float, float],
     entry: str,
+    *,
+    bands: bool,
 ) -> None:
+    if not len(curve.n):
+        return
     n = np.union1d(np.asarray(curve.n, np.float64), [measured])
     n = n[(n >= np.min(curve.n)) & (n <= np.max(curve.n))]
     inside, beyond = n <= measured, n >= measured
@@ -240,7 +246,7 @@ def _draw_curve(
         label=entry,
     )  # fmt: skip
     axes.plot(n[beyond], value[beyond], color=style.color, linestyle=(0, (2, 2)), linewidth=1.2)
-    if curve.low is not None and curve.high is not None:
+    if bands and curve.low is not None and curve.high is not None:
         low, high = at(curve.low), at(curve.high)
         for part, strength in ((inside, 0.16), (beyond, 0.08)):
             axes.fill_between(

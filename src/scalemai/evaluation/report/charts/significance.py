@@ -148,16 +148,13 @@ def _draw(
             if i != j:
                 _draw_pair(axes, (j, i), p[i, j], effect[i, j], alpha, written=count)
     small = count > 16
-    labels = [wrapped(name, 34, 2) for name in names]
-    if small:
-        labels = [wrapped(name, 44, 1) for name in names]
-    axes.set_yticks(range(count), labels, fontsize=7 if small else 8.5)
-    axes.set_xticks(
-        range(count), [str(n) for n in range(1, count + 1)], fontsize=7 if small else 8.5
-    )
-    axes.set_yticklabels(
-        [f"{label}  {n}" for n, label in enumerate(labels, start=1)], linespacing=1.05
-    )
+    points = 7.0 if small else 8.5
+    labels = [
+        f"{wrapped(name, 40 if small else 34, 1 if small else 2)}  {n}"
+        for n, name in enumerate(names, start=1)
+    ]
+    axes.set_yticks(range(count), labels, fontsize=points, linespacing=1.05)
+    axes.set_xticks(range(count), [str(n + 1) for n in range(count)], fontsize=points)
     axes.tick_params(length=0)
     axes.xaxis.tick_top()
     axes.set_xlim(-0.5, count - 0.5)
