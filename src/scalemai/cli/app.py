@@ -20,6 +20,7 @@ from scalemai.cli.arguments import (
     Workers,
 )
 from scalemai.cli.audit import audit_app
+from scalemai.cli.compare import compare
 from scalemai.cli.describe import describe
 from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
@@ -185,6 +186,7 @@ app.add_typer(population, name="population")
 app.command()(remove)
 app.command()(rewind)
 app.command()(gallery)
+app.command()(compare)
 
 
 @app.command()

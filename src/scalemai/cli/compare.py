@@ -1,0 +1,59 @@
+"""The command that compares algorithms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scalemai.cli.arguments import Out, Seed
+
+__all__ = ["compare"]
+
+
+def compare(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders or files, one per algorithm, or a folder of them; NAME=PATH names one."
+        ),
+    ],
+    out: Out,
+    metric: Annotated[str, typer.Option(help="Metrics, comma-separated.")] = "dsc",
+    classes: Annotated[
+        str | None, typer.Option("--class", help="Classes, comma-separated; all by default.")
+    ] = None,
+    margin: Annotated[
+        str | None,
+        typer.Option(help="Difference that does not matter: 0.02, or METRIC=0.02,METRIC=1."),
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(help="A missing value counts as the worst one, or is omitted.")
+    ] = "worst",
+    better: Annotated[
+        str | None, typer.Option(help="higher or lower, for metrics that are not known.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Level of all tests of a class together.")] = 0.05,
+    draws: Annotated[int, typer.Option(help="Resamples of patients.")] = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Compare algorithms case by case: differences, significance, equivalence, ranking."""
+    from scalemai.cli.report import remark
+    from scalemai.evaluation.comparison.comparing import compare as compare_all
+    from scalemai.evaluation.comparison.files import write_comparison
+    from scalemai.evaluation.comparison.question import parse_question
+
+    question = parse_question(
+        metric, classes, margin, missing=missing, better=better, level=level, draws=draws, seed=seed
+    )
+    comparison = compare_all(results, question)
+    remark(comparison.notes)
+    page = write_comparison(comparison, out)
+    for row in comparison.tables["ranking"].filter(place=1).iter_rows(named=True):
+        typer.echo(
+            f"{row['metric']} · {row['class']}: {row['algorithm']} has the best mean, "
+            f"{row['mean']:.4g}; first in {row['probability_first']:.0%} of resamples, "
+            f"significantly better than {row['better_than']} of "
+            f"{len(comparison.algorithms) - 1}"
+        )
+    typer.echo(page)
