@@ -149,6 +149,7 @@ def _environment() -> Environment:
         as_json=_as_json,
         case_digest=_case_digest,
         shapes=_shapes,
+        level=_level,
     )
     environment.tests.update(
         estimate=lambda cell: isinstance(cell, Estimate),
@@ -199,6 +200,16 @@ def _shapes(table: TableBlock) -> list[Literal["estimates", "numbers", "words"]]
         return "numbers" if index and cells and all(map(_is_number, cells)) else "words"
 
     return [shape(index) for index in range(len(table.columns))]
+
+
+def _level(table: TableBlock, index: int) -> str:
+    """Confidence level of a column of estimates, if it is one and the same."""
+    levels = {
+        cell.level
+        for cell in (row[index] for row in table.rows)
+        if isinstance(cell, Estimate) and cell.low is not None
+    }
+    return f"{100 * levels.pop():g} % CI" if len(levels) == 1 else ""
 
 
 def _is_number(cell: Cell) -> bool:

@@ -20,6 +20,7 @@ from PIL import Image
 from scalemai.anatomy import structure
 from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.report.blocks import Picture
+from scalemai.evaluation.report.charts.drawing import clean
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 from scalemai.preview.planes import Direction, Plane, mask_outline, plane_hu
@@ -231,10 +232,11 @@ def _picture(case: WorstCase) -> Picture:
     close = _close_planes(case, found.at_mm, overview.side_mm)
     panels = [_panel(volume, case, overview, found.at_mm, frame=close[0])]
     panels += [_panel(volume, case, plane, found.at_mm) for plane in close]
-    window = case.window or window_for(case.reference.name, panels[1].hu)
+    plain = "soft-tissue" if case.volume is None else None
+    window = case.window or plain or window_for(case.reference.name, panels[1].hu)
     title = _title(case.reference.name)
     words = [
-        (_PLAIN, case.case),
+        (_PLAIN, clean(case.case)),
         (_PLAIN, title),
         (_REFERENCE, "reference" + _if_empty(case.reference)),
         (_PREDICTION, "prediction" + _if_empty(case.prediction)),
@@ -263,13 +265,18 @@ def _panel(
     frame: Plane | None = None,
 ) -> Panel:
     outlines: list[tuple[int, Lines]] = [
-        (_PREDICTION, mask_outline(case.prediction, plane, PANEL)),
+        (_PREDICTION, _bold(mask_outline(case.prediction, plane, PANEL))),
         (_REFERENCE, mask_outline(case.reference, plane, PANEL)),
     ]
     if frame is None:
         outlines.append((_PLAIN, _cross(plane.pixel_of(np.array(at_mm), PANEL))))
     hu = plane_hu(volume, plane, PANEL, smooth=frame is None and case.volume is not None)
     return Panel(hu, plane, f"{plane.direction}  {plane.position}", outlines, frame)
+
+
+def _bold(lines: Lines) -> Lines:
+    """Lines of double width: on bright tissue the tone of the prediction is faint."""
+    return [line + shift for line in lines for shift in ((0.0, 0.0), (0.8, 0.0), (0.0, 0.8))]
 
 
 def _cross(place: NDArray[np.float64]) -> Lines:

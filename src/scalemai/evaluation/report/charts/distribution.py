@@ -14,6 +14,7 @@ from scalemai.evaluation.report.charts.drawing import (
     INK,
     ORANGE,
     QUIET,
+    counted,
     drawn,
     few,
     plain_axes,
@@ -74,7 +75,7 @@ def distribution_chart(
         caption
         or f"{label[:1].upper()}{label[1:]}: one dot per value (at most {_MOST_DOTS} in a group, "
         "evenly spaced order statistics of more); box: quartiles and median.",
-        f"Distribution of {label} in {len(known)} groups. {said}".strip(),
+        f"Distribution of {label} in {counted(len(known), 'group')}. {said}".strip(),
         TableBlock(
             ["group", "n", "without value", *(Column(head, digits=digits) for head in heads)],
             rows,

@@ -33,6 +33,7 @@ __all__ = [
     "QUIET",
     "Look",
     "clean",
+    "counted",
     "drawn",
     "errors_of",
     "few",
@@ -181,6 +182,11 @@ def errors_of(estimate: Estimate, low: float, high: float) -> tuple[float, float
     if estimate.low is None or estimate.high is None:
         return None
     return min(max(estimate.low, low), high), min(max(estimate.high, low), high)
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things in words."""
+    return f"{count} {what}" if count == 1 or what.endswith("s") else f"{count} {what}s"
 
 
 def few(parts: Iterable[str], most: int = 8) -> str:

@@ -14,6 +14,7 @@ from scalemai.evaluation.report.charts.drawing import (
     BLUE,
     ORANGE,
     QUIET,
+    counted,
     drawn,
     few,
     finite,
@@ -99,7 +100,7 @@ def forest_chart(
         svg,
         caption
         or f"{label[:1].upper()}{label[1:]} by group, with intervals and numbers of units.{line}",
-        f"{label} of {len(rows)} groups. {said}".strip(),
+        f"{label} of {counted(len(rows), 'group')}. {said}".strip(),
         TableBlock(["group", label], cells, "By group."),
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scalemai.evaluation.report.blocks import Cell, Chart, Column, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
+    counted,
     drawn,
     errors_of,
     few,
@@ -95,7 +96,7 @@ def froc_chart(curves: Sequence[FrocCurve], *, caption: str = "") -> Chart:
         caption
         or "Sensitivity for lesions over false positives per scan (FROC). Dots and bands: "
         "sensitivity at the marked rates with its interval; CPM is the mean over the seven rates.",
-        f"FROC curves of {len(curves)} algorithms. {said}".strip(),
+        f"FROC curves of {counted(len(curves), 'algorithm')}. {said}".strip(),
         TableBlock(columns, rows, "Sensitivity at rates of false positives per scan."),
     )
 

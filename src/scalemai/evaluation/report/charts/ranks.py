@@ -12,6 +12,7 @@ from scalemai.evaluation.report.blocks import Cell, Chart, Column, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     BLUE,
     INK,
+    counted,
     drawn,
     few,
     plain_axes,
@@ -88,7 +89,7 @@ def rank_chart(
         caption
         or "Places when patients are resampled: the area of a circle is the share of resamples, "
         f"a bar spans the central {100 * level:g} %, and a cross marks the place on all patients.",
-        f"Distribution of the places of {count} algorithms over resamples. {said}".strip(),
+        f"Places of {counted(count, 'algorithm')} over resamples. {said}".strip(),
         TableBlock(
             [
                 "algorithm",

@@ -10,6 +10,7 @@ from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     INK,
     Look,
+    counted,
     drawn,
     few,
     height_with_legend_in,
@@ -79,7 +80,7 @@ def readers_chart(
         caption
         or "Readers in ROC space, with the intervals of sensitivity and specificity as crosses. "
         "Dotted: no ability to tell the classes apart, at any habit of answering.",
-        f"{len(readers)} readers in ROC space. {said}".strip(),
+        f"{counted(len(readers), 'reader')} in ROC space. {said}".strip(),
         TableBlock(["reader", "sensitivity", "specificity"], rows, "Readers."),
     )
 

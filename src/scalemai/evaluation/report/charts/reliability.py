@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     MUTED,
+    counted,
     drawn,
     errors_of,
     few,
@@ -76,7 +77,7 @@ def reliability_chart(
         caption
         or "Share of positives over predicted probability, with intervals; on the dotted line "
         "probabilities mean what they say. Below: numbers of cases.",
-        f"Reliability of {len(series)} algorithms. {said}".strip(),
+        f"Reliability of {counted(len(series), 'algorithm')}. {said}".strip(),
         TableBlock(["algorithm", "predicted", "observed"], rows, "Bins of predicted probability."),
     )
 

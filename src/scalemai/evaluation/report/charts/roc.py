@@ -13,6 +13,7 @@ from scalemai.evaluation.report.blocks import Cell, Chart, Column, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     MUTED,
     Look,
+    counted,
     drawn,
     errors_of,
     few,
@@ -85,7 +86,7 @@ def roc_chart(lines: Sequence[RocLine], *, caption: str = "") -> Chart:
         caption
         or "Sensitivity over false positive rate (ROC). Marks: operating points, with the "
         "intervals of sensitivity and specificity as a cross. Dotted: chance.",
-        f"ROC curves of {len(lines)} algorithms. {said}".strip(),
+        f"ROC curves of {counted(len(lines), 'algorithm')}. {said}".strip(),
         TableBlock(columns, rows, "AUROC and operating points."),
     )
 

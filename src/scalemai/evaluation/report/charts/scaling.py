@@ -14,6 +14,7 @@ from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     GREEN,
     Look,
+    counted,
     drawn,
     errors_of,
     few,
@@ -135,7 +136,7 @@ def scaling_chart(
         or f"{label[:1].upper()}{label[1:]} over the number of training scans: points with "
         "intervals, and fitted laws with theirs; dashed and lighter beyond the largest n, where "
         f"nothing was measured.{plateau}",
-        f"{label} over numbers of training scans in {len(series)} series. {said}".strip(),
+        f"{label} over training scans in {counted(len(series), 'series')}. {said}".strip(),
         TableBlock(["series", "training scans", label], rows, "Measured points."),
     )
 

@@ -16,6 +16,7 @@ from scalemai.evaluation.report.charts.drawing import (
     MUTED,
     ORANGE,
     QUIET,
+    counted,
     drawn,
     few,
     say_empty,
@@ -106,7 +107,8 @@ def significance_map(
         or f"Row against column. Blue: the row is better, orange: the column is, adjusted "
         f"p < {alpha:g}; hollow: no significant difference, which does not mean that they are "
         f"equal. Area: size of the effect ({effect_label}).{ordered}",
-        f"Map of pairwise tests between {count} algorithms; {len(wins)} significant. {few(wins)}",
+        f"Map of pairwise tests between {counted(count, 'algorithm')}; {len(wins)} significant. "
+        f"{few(wins)}".strip(),
         TableBlock(
             ["row", "column", Column("adjusted p", kind="p"), Column(effect_label)],
             rows,
@@ -160,6 +162,7 @@ def _draw(
     axes.set_xlim(-0.5, count - 0.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_aspect("equal")
+    axes.set_anchor("NW")  # else the layout takes the labels to be nearer than they are
     for spine in axes.spines.values():
         spine.set_visible(False)
     untested = bool((~np.isfinite(p) & ~np.eye(count, dtype=bool)).any())

@@ -9,6 +9,7 @@ from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     QUIET,
     clean,
+    counted,
     drawn,
     errors_of,
     few,
@@ -80,7 +81,7 @@ def size_chart(
         caption
         or f"{label[:1].upper()}{label[1:]} by size, with intervals; n is the number of lesions"
         + (" (†: not computed, see the numbers)." if gaps else "."),
-        f"{label} of {len(series)} algorithms in {len(bins)} bins of size. {said}".strip(),
+        f"{label} of {counted(len(series), 'algorithm')} by size. {said}".strip(),
         TableBlock(["algorithm", "size", label], rows, "By size."),
     )
 
