@@ -44,6 +44,7 @@ _REFERENCE, _PLAIN, _QUIET, _PREDICTION = range(4)  # tones of the sheet
 _GREY_HU = -60  # what stands in for a CT that is not given; dark grey in the soft-tissue window
 _LEAST_MM = 45.0
 _MOST_AROUND_MM = 60.0
+_SAME_MM = 1e-3  # distances that differ by less are equal
 _CROSS = (9.0, 19.0)  # pixels from the place at which the arms of the cross start and end
 
 
@@ -165,13 +166,13 @@ def largest_disagreement(reference: Mask, prediction: Mask) -> Disagreement:
         return Disagreement(_point(grid, [(n - 1) // 2 for n in grid.shape]), "none", None)
     here, there = reference.array[box], prediction.array[box]
     grid = grid.crop(box)
-    missed = _largest_untouched(here, there)
+    missed = _largest_untouched(here, there, grid)
     if missed is not None:
         voxel = _middle(missed, grid)
         far = float(_distances(there, grid)[voxel]) if there.any() else None
         return Disagreement(_point(grid, voxel), "missed", far)
     if not here.any():
-        invented = _largest_untouched(there, here)
+        invented = _largest_untouched(there, here, grid)
         assert invented is not None, "the box holds a voxel of one of the masks"
         return Disagreement(_point(grid, _middle(invented, grid)), "invented", None)
     if np.array_equal(here, there):
@@ -180,12 +181,12 @@ def largest_disagreement(reference: Mask, prediction: Mask) -> Disagreement:
     added = np.where(there & ~here, _distances(here, grid), 0.0)
     kind: Literal["left out", "added"] = "left out" if left_out.max() >= added.max() else "added"
     off = left_out if kind == "left out" else added
-    i, j, k = np.unravel_index(int(off.argmax()), off.shape)
-    return Disagreement(_point(grid, (i, j, k)), kind, float(off.max()))
+    voxel = _first_in_world(np.argwhere(off >= off.max() - _SAME_MM), grid)
+    return Disagreement(_point(grid, voxel), kind, float(off.max()))
 
 
 def _largest_untouched(
-    mask: NDArray[np.bool_], other: NDArray[np.bool_]
+    mask: NDArray[np.bool_], other: NDArray[np.bool_], grid: Grid
 ) -> NDArray[np.bool_] | None:
     """The largest 26-connected part of a mask that shares no voxel with the other."""
     labels = cc3d.connected_components(np.asfortranarray(mask), connectivity=26)
@@ -194,7 +195,8 @@ def _largest_untouched(
     sizes[0] = 0
     if not sizes.any():
         return None
-    part: NDArray[np.bool_] = labels == sizes.argmax()
+    largest = np.argwhere(np.isin(labels, np.flatnonzero(sizes == sizes.max())))
+    part: NDArray[np.bool_] = labels == labels[_first_in_world(largest, grid)]
     return part
 
 
@@ -210,12 +212,19 @@ def _middle(mask: NDArray[np.bool_], grid: Grid) -> tuple[int, int, int]:
     """The voxel of a mask that is nearest to its centre of mass."""
     voxels = np.argwhere(mask)
     offsets = (voxels - voxels.mean(axis=0)) * np.array(grid.spacing_mm)
-    i, j, k = voxels[np.square(offsets).sum(axis=1).argmin()]
+    apart = np.linalg.norm(offsets, axis=1)
+    return _first_in_world(voxels[apart <= apart.min() + _SAME_MM], grid)
+
+
+def _first_in_world(voxels: NDArray[np.intp], grid: Grid) -> tuple[int, int, int]:
+    """One of several voxels that are as good, whatever the order in which they are stored."""
+    x, y, z = np.round(grid.to_world(voxels), 2).T
+    i, j, k = voxels[np.lexsort((x, y, z))[0]]
     return int(i), int(j), int(k)
 
 
-def _point(grid: Grid, voxel: Sequence[int | np.intp]) -> tuple[float, float, float]:
-    x, y, z = grid.to_world([int(n) for n in voxel])
+def _point(grid: Grid, voxel: Sequence[int]) -> tuple[float, float, float]:
+    x, y, z = grid.to_world(voxel)
     return float(x), float(y), float(z)
 
 

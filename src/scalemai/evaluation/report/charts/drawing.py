@@ -56,6 +56,7 @@ MOST_BESIDE = 10
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b232c", "#8a949e")
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), (0, (5, 1.4, 1.4, 1.4)))
 _MARKS = ("o", "s", "^", "D")
+_METADATA = ("Date", "Creator", "Format", "Type")
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
@@ -115,8 +116,9 @@ def drawn(height_in: float, draw: Callable[[Figure], None]) -> str:
         figure = Figure(figsize=(WIDTH_IN, height_in), layout=layout, facecolor="white")
         FigureCanvasSVG(figure)
         draw(figure)
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+        figure.savefig(out, format="svg", metadata=dict.fromkeys(_METADATA))
+    text = out.getvalue()
+    return text[text.index("<svg") :]  # without the address of a document type
 
 
 def plain_axes(axes: Axes, *, grid: Literal["x", "y", "both"] = "both") -> None:

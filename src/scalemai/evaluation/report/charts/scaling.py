@@ -160,7 +160,10 @@ def _draw(
         return
     axes = figure.subplots()
     axes.set_xscale("log")
+    smallest, largest = _extent(series)
+    axes.set_xlim(smallest / 1.25, largest * 1.25)
     low, high = _limits(series, margin)
+    axes.set_ylim(low, high)
     looks = map(look, count())
     bands = sum(len(one.curves) for one in series) <= _MOST_BANDS
     for one in series:
@@ -172,9 +175,6 @@ def _draw(
             _draw_curve(axes, curve, max(one.n, default=0.0), own, (low, high), entry, bands=bands)
     if margin is not None:
         _draw_margin(axes, series[0], margin, plateau_n)
-    axes.set_ylim(low, high)
-    smallest, largest = _extent(series)
-    axes.set_xlim(smallest / 1.25, largest * 1.25)
     axes.xaxis.set_major_locator(LogLocator(subs=_TICKS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
