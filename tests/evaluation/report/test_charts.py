@@ -89,7 +89,10 @@ def test_the_froc_table_holds_the_rates_and_the_mean() -> None:
                       estimate(0.4))  # fmt: skip
     chart = froc_chart([curve])
     assert chart.numbers is not None
-    assert list(chart.numbers.rows[0]) == ["m", estimate(0.4), estimate(0.3)]
+    assert [list(row)[1:] for row in chart.numbers.rows] == [
+        ["1/8", estimate(0.3)],
+        ["mean over the rates (CPM)", estimate(0.4)],
+    ]
     assert "CPM 0.400 (0.320 to 0.480)" in chart.alt
 
 

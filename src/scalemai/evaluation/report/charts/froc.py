@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.evaluation.report.blocks import Cell, Chart, Column, TableBlock
+from scalemai.evaluation.report.blocks import Cell, Chart, TableBlock
 from scalemai.evaluation.report.charts.drawing import (
     counted,
     drawn,
@@ -82,15 +82,11 @@ def froc_chart(curves: Sequence[FrocCurve], *, caption: str = "") -> Chart:
         lambda figure: _draw(figure, curves),
     )
     said = few(f"{one.name}: CPM {in_words(one.cpm) or 'not given'}" for one in curves)
-    rates = sorted({rate for one in curves for rate in one.rates})
-    rows: list[list[Cell]] = [
-        [one.name, one.cpm, *(one.rates.get(rate) for rate in rates)] for one in curves
-    ]
-    columns: list[str | Column] = [
-        "algorithm",
-        Column("CPM"),
-        *(Column(f"at {_FRACTIONS.get(rate, f'{rate:g}')} FP per scan") for rate in rates),
-    ]
+    rows: list[list[Cell]] = []
+    for one in curves:
+        rows += [[one.name, _rate_in_words(rate), one.rates[rate]] for rate in sorted(one.rates)]
+        rows.append([one.name, "mean over the rates (CPM)", one.cpm])
+    columns = ["algorithm", "false positives per scan", "sensitivity"]
     return Chart(
         svg,
         caption
@@ -99,6 +95,10 @@ def froc_chart(curves: Sequence[FrocCurve], *, caption: str = "") -> Chart:
         f"FROC curves of {counted(len(curves), 'algorithm')}. {said}".strip(),
         TableBlock(columns, rows, "Sensitivity at rates of false positives per scan."),
     )
+
+
+def _rate_in_words(rate: float) -> str:
+    return _FRACTIONS.get(rate, f"{rate:g}")
 
 
 def _entries(curves: Sequence[FrocCurve]) -> list[str]:
@@ -121,9 +121,7 @@ def _draw(figure: Figure, curves: Sequence[FrocCurve]) -> None:
     axes.set_xlim(_LOWEST, _HIGHEST)
     axes.set_ylim(-0.02, 1.02)
     axes.xaxis.set_major_locator(FixedLocator(RATES))
-    axes.xaxis.set_major_formatter(
-        FixedFormatter([_FRACTIONS.get(rate, f"{rate:g}") for rate in RATES])
-    )
+    axes.xaxis.set_major_formatter(FixedFormatter([_rate_in_words(rate) for rate in RATES]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("false positives per scan")
     axes.set_ylabel("sensitivity for lesions")
