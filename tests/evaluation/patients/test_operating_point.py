@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scalemai.evaluation.tables import Table
 
 from scalemai.errors import ConfigError, UnknownNameError, UnreadableFileError
 from scalemai.evaluation.patients.definitions import score_definition
@@ -25,6 +24,7 @@ from scalemai.evaluation.patients.operating_point import (
 )
 from scalemai.evaluation.patients.performance import patient_performance
 from scalemai.evaluation.patients.rules import Rule, parse_rule
+from scalemai.evaluation.tables import Table, read_table, write_table
 
 POSITIVE = [False] * 10 + [True] * 10
 NEGATIVE_SCORES = (0.02, 0.05, 0.1, 0.1, 0.2, 0.3, 0.35, 0.4, 0.55, 0.9)
@@ -144,6 +144,34 @@ def test_other_cases_get_the_locked_threshold() -> None:
     threshold = apply_operating_point(patients(prefix="test"), point)
     assert threshold.value == point.threshold
     assert threshold.origin == "locked, youden on 20 validation cases"
+
+
+def test_the_lock_survives_tables_on_disk(tmp_path: Path) -> None:
+    validation = read_table(write_table(patients(), tmp_path / "validation"))
+    test = read_table(write_table(patients(prefix="test"), tmp_path / "test"))
+    point = choose("youden", validation)
+    assert point == choose("youden")
+    assert apply_operating_point(test, point).value == point.threshold
+    with pytest.raises(ConfigError, match="val-00: the operating point was chosen on this case"):
+        apply_operating_point(validation, point)
+
+
+def test_cases_that_a_spreadsheet_numbers_are_recognised() -> None:
+    frame = pl.DataFrame(
+        {
+            "case": range(20),
+            "structure": "pancreatic_lesion",
+            "positive": [int(p) for p in POSITIVE],
+            "score": SCORE,
+        }
+    )
+    numbered = Table("patients", frame)
+    point = choose("youden", numbered)
+    assert point.threshold == choose("youden").threshold
+    with pytest.raises(ConfigError, match="0: the operating point was chosen on this case"):
+        apply_operating_point(Table("patients", frame.head(1)), point)
+    with pytest.raises(ConfigError, match=r"column positive .* holds String"):
+        choose("youden", Table("patients", frame.with_columns(positive=pl.lit("yes"))))
 
 
 def same_id() -> Table:

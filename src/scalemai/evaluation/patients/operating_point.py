@@ -252,11 +252,12 @@ def _score_ids(table: Table) -> tuple[str, ...]:
 def _patients(table: Table) -> dict[str, str]:
     """Patient of every case of a table; the case itself where none is given."""
     patients = {case: case for case in table.cases}
+    case = pl.col("case").cast(pl.String)
+    patient = case
     if "patient" in table.frame.columns:
-        pairs = table.frame.select("case", pl.coalesce("patient", "case"))
-    else:
-        pairs = table.frame.select("case", pl.col("case").alias("patient"))
-    patients.update(pairs.unique().sort("case").iter_rows())
+        patient = pl.coalesce(pl.col("patient").cast(pl.String), case)
+    pairs = table.frame.select(case, patient.alias("patient")).unique().sort("case", "patient")
+    patients.update(pairs.iter_rows())
     return patients
 
 

@@ -157,8 +157,8 @@ def scored(frame: pl.DataFrame, structure: str, missing: Missing = "fail") -> Sc
     Raises
     ------
     ConfigError
-        If a column is missing, there are several algorithms, a case is listed twice, or a score
-        is NaN.
+        If a column is missing or holds text, there are several algorithms, a case is listed
+        twice, or a score is NaN.
     UnknownNameError
         If the structure is not in the table.
     """
@@ -174,6 +174,12 @@ def scored(frame: pl.DataFrame, structure: str, missing: Missing = "fail") -> Sc
     twice = rows["case"].is_duplicated()
     if twice.any():
         raise ConfigError(f"{structure} is listed twice", where=rows["case"].filter(twice)[0])
+    for name in ("positive", "score"):
+        kind = rows.schema[name]
+        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+            what = f"column {name} of the table of patients holds {kind}, not numbers"
+            raise ConfigError(what, fix="write true and false, or 1 and 0, and numbers")
+    rows = rows.with_columns(pl.col("positive").cast(pl.Boolean))
     if rows["score"].cast(pl.Float64).is_nan().any():
         raise ConfigError(f"a score of {structure} is NaN", fix="leave a missing score empty")
     if "patient" not in rows.columns:
