@@ -1,0 +1,112 @@
+"""CSV that a spreadsheet shows and does not run, and that is read back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from scalemai.errors import UnreadableFileError
+
+__all__ = ["read_csv", "write_csv"]
+
+_GUARDED = r"^([=+\-@\t\r']|$)"
+_NAMES = ("algorithm", "case", "patient", "structure", "organ", "name", "class", "center")
+_TYPES: dict[str, pl.DataType] = {
+    str(kind): kind
+    for kind in (
+        pl.String(),
+        pl.Boolean(),
+        pl.Float64(),
+        pl.Float32(),
+        pl.Int8(),
+        pl.Int16(),
+        pl.Int32(),
+        pl.Int64(),
+        pl.UInt8(),
+        pl.UInt16(),
+        pl.UInt32(),
+        pl.UInt64(),
+        pl.Date(),
+        pl.Null(),
+    )
+}
+
+
+def write_csv(frame: pl.DataFrame, path: Path) -> None:
+    """Write rows as CSV (UTF-8, comma, LF), so that no text is taken for a formula.
+
+    Text that begins like a formula (``=``, ``+``, ``-``, ``@``, a tab or a carriage return) gets
+    an apostrophe in front, as OWASP's advice on CSV injection has it; so does text that begins
+    with an apostrophe or is empty, and :func:`read_csv` takes it away again. An empty field is
+    null.
+    """
+    texts = [
+        pl.col(name).cast(pl.String)
+        for name, kind in frame.schema.items()
+        if not (kind.is_numeric() or kind == pl.Boolean or kind.is_temporal())
+    ]
+    safe = frame.with_columns(
+        pl.when(text.str.contains(_GUARDED)).then("'" + text).otherwise(text).name.keep()
+        for text in texts
+    )
+    safe = safe.rename({name: _guarded(name) for name in safe.columns})
+    safe.write_csv(path, line_terminator="\n", null_value="")
+
+
+def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
+    """Read CSV of ours or of others.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Column to the name of its type, for a file that :func:`write_csv` wrote; columns that it
+        does not name are read by their content. Apostrophes are taken away only if it is given.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is missing, no UTF-8, or no CSV.
+    """
+    try:
+        data = path.read_bytes()
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        fix = "save it as CSV UTF-8"
+        raise UnreadableFileError("is not UTF-8 text", where=path, fix=fix) from error
+    except OSError as error:
+        what = error.strerror or "cannot be read"
+        raise UnreadableFileError(what, where=path, fix="check the file") from error
+    try:
+        if columns is not None:
+            return _restored(pl.read_csv(data, infer_schema=False), columns)
+        names = pl.read_csv(data, infer_schema=False, n_rows=0).columns
+        return pl.read_csv(
+            data,
+            schema_overrides={name: pl.String() for name in names if name.lower() in _NAMES},
+            infer_schema_length=None,
+            null_values=["", "NA", "N/A", "nan", "NaN"],
+        )
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UnreadableFileError(f"is no CSV ({reason})", where=path, fix="check it") from error
+
+
+def _guarded(name: str) -> str:
+    return f"'{name}" if name[:1] and name[0] in "=+-@\t\r'" else name
+
+
+def _restored(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """Texts without their guards, and columns of the type that they were written from."""
+    plain = frame.with_columns(pl.all().str.strip_prefix("'"))
+    plain = plain.rename({name: name.removeprefix("'") for name in plain.columns})
+    kinds = {name: _TYPES[columns[name]] for name in plain.columns if columns.get(name) in _TYPES}
+    return plain.with_columns(
+        # Text is not cast to a truth value by polars.
+        (pl.col(name) == "true") if kind == pl.Boolean else pl.col(name).cast(kind)
+        for name, kind in kinds.items()
+        if kind != pl.String
+    )
