@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class SizeBins:
 
     def __post_init__(self) -> None:
         edges = self.edges_mm
-        rising = all(b - a > 2 * _SAME_MM for a, b in zip((0.0, *edges), edges, strict=False))
+        rising = all(b - a > 2 * _SAME_MM for a, b in itertools.pairwise((0.0, *edges)))
         if not edges or not rising or not math.isfinite(edges[-1]):
             what = f"size bins need positive borders in ascending order, got {list(edges)}"
             raise ConfigError(what, where="size bins", fix="for example 10,20,50")
@@ -52,7 +53,7 @@ class SizeBins:
     def labels(self) -> tuple[str, ...]:
         """Names of the bins, for example ``"<= 20 mm"`` and ``"> 20 mm"``."""
         edges = [f"{edge:g}" for edge in self.edges_mm]
-        between = (f"> {a} to {b} mm" for a, b in zip(edges, edges[1:], strict=False))
+        between = (f"> {a} to {b} mm" for a, b in itertools.pairwise(edges))
         return f"<= {edges[0]} mm", *between, f"> {edges[-1]} mm"
 
     def index_of(self, diameter_mm: float) -> int:

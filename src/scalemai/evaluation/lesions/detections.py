@@ -59,34 +59,38 @@ class Detections:
     false_score: NDArray[np.float64]
     scored: bool
 
-    def called(
-        self, threshold: Threshold | None
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which lesions are found, and which hits and false positives are called, at a threshold.
+    def called_lesions(self, threshold: Threshold | None) -> NDArray[np.bool_]:
+        """Which lesions are found by candidates that are called; without threshold, all are.
 
         Raises
         ------
         ConfigError
             If there is a threshold but there are no scores.
         """
+        return self.lesion_found & self._called(self.lesion_score, threshold)
+
+    def called_hits(self, threshold: Threshold | None) -> NDArray[np.bool_]:
+        """Which true positives are called, as of :meth:`called_lesions`."""
+        return self._called(self.hit_score, threshold)
+
+    def called_false(self, threshold: Threshold | None) -> NDArray[np.bool_]:
+        """Which false positives are called, as of :meth:`called_lesions`."""
+        return self._called(self.false_score, threshold)
+
+    def _called(self, score: NDArray[np.float64], threshold: Threshold | None) -> NDArray[np.bool_]:
         if threshold is None:
-            everything = np.ones(self.hit_scan.size, bool), np.ones(self.false_scan.size, bool)
-            return self.lesion_found, *everything
+            return np.ones(score.size, np.bool_)
         if not self.scored:
             what = f"the threshold {threshold.value:g} needs scores, and the candidates have none"
             raise ConfigError(what, fix="evaluate probability maps")
-        return (
-            self.lesion_found & threshold.called(self.lesion_score),
-            threshold.called(self.hit_score),
-            threshold.called(self.false_score),
-        )
+        return threshold.called(score)
 
 
 def detections(
     lesions: pl.DataFrame,
     candidates: pl.DataFrame,
     *,
-    scans: Scans,
+    scans: Scans | None,
     structure: str | None = None,
     duplicates: Duplicates = "ignore",
 ) -> Detections:
@@ -98,7 +102,8 @@ def detections(
         The tables, of one algorithm.
     scans
         Every scan that was evaluated. Given as a sequence, a scan belongs to the patient that the
-        tables name, else to a patient of its own.
+        tables name, else to a patient of its own. None stands for the cases in the tables, for
+        numbers in which scans without lesions and candidates play no role.
     structure
         Which structure; None for all of them together. A structure that neither table has was
         neither drawn nor predicted in any scan.
@@ -113,16 +118,20 @@ def detections(
         known, a lesion that counts has no ``detected``, a score is NaN, or some rows have a
         score and others have none.
     """
-    names = tuple(scans)
-    if not names:
+    own = _taken(lesions, _LESIONS, "lesions", structure)
+    tried = _taken(candidates, _CANDIDATES, "candidates", structure)
+    if scans is None:
+        scans = pl.concat([own["case"], tried["case"]]).drop_nulls().unique().sort().to_list()
+    elif not scans:
         raise ConfigError("there are no scans", fix="list every scan that was evaluated")
+    names = tuple(scans)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ConfigError("the scan is listed twice", where=twice)
     if duplicates not in ("ignore", "false_positive"):
         raise UnknownNameError("treatment of duplicates", duplicates, ("ignore", "false_positive"))
-    own = _taken(lesions, _LESIONS, "lesions", names, structure)
-    tried = _taken(candidates, _CANDIDATES, "candidates", names, structure)
+    _require_listed(own, "lesions", names)
+    _require_listed(tried, "candidates", names)
     stray = tried.filter(~pl.col("verdict").is_in(_VERDICTS))
     if stray.height:
         raise UnknownNameError("verdict", str(stray["verdict"][0]), _VERDICTS)
@@ -181,18 +190,21 @@ def _taken(
     frame: pl.DataFrame,
     needed: Mapping[str, type[pl.DataType]],
     kind: str,
-    scans: Sequence[str],
     structure: str | None,
 ) -> pl.DataFrame:
+    """The rows of one structure, with the columns that are needed."""
     absent = [name for name in needed if name not in frame.columns]
     if absent:
         what = f"the table of {kind} has no column {', '.join(absent)}"
         raise ConfigError(what, fix=f"it needs {', '.join(needed)}")
     require_one_algorithm(frame)
     # A table without rows may have lost its types on the way.
-    rows = frame.with_columns(pl.col(name).cast(kind) for name, kind in needed.items())
-    if structure is not None:
-        rows = rows.filter(pl.col("structure") == structure)
+    rows = frame.with_columns(pl.col(name).cast(dtype) for name, dtype in needed.items())
+    return rows if structure is None else rows.filter(pl.col("structure") == structure)
+
+
+def _require_listed(rows: pl.DataFrame, kind: str, scans: Sequence[str]) -> None:
+    """Refuse rows of other scans, and rows that are there twice."""
     stray = rows.filter(~pl.col("case").is_in(list(scans)) | pl.col("case").is_null())
     if stray.height:
         what = f"the table of {kind} has a row of case {stray['case'][0]!r}, which is not listed"
@@ -203,7 +215,6 @@ def _taken(
         if again.height:
             what = f"{number} {again[number][0]} of {again['structure'][0]} is listed twice"
             raise ConfigError(what, where=str(again["case"][0]))
-    return rows
 
 
 def _patients(
