@@ -45,7 +45,7 @@ class Comparison:
         Names, in the order given.
     tables
         By kind: ``pairs``, ``significance``, ``ranking``, ``places``, ``overall``,
-        ``agreement`` (of several metrics) and ``coverage`` (cases per algorithm and class).
+        ``agreement`` (of metrics) and ``coverage`` (cases per algorithm and class).
     unpaired
         A row per case that not every algorithm has, with the names of those that lack it.
     definitions
@@ -119,7 +119,7 @@ def compare_results(
     margins: dict[str, float] = {}
     for metric in question.metrics:
         scaled, said = on_one_scale(results[metric], metric)
-        remarks += said
+        remarks += (*said, *_settings_that_differ(scaled))
         better = direction(scaled, metric, question.better)
         margins[metric] = question.margin(metric)
         aligned[metric] = align(scaled, better, question.classes)
@@ -135,8 +135,7 @@ def compare_results(
             for kind, frame in found.items():
                 parts.setdefault(kind, []).append(_of(metric, frame))
         parts.setdefault("coverage", []).append(_of(metric, coverage(one)))
-    if len(question.metrics) > 1:
-        parts["agreement"] = [agreement(made, aligned, question)]
+    parts["agreement"] = [agreement(made, aligned, question)]
     first = aligned[question.metrics[0]]
     return Comparison(
         question,
@@ -168,6 +167,20 @@ def _answers(
 
 def _of(metric: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(pl.lit(metric).alias("metric"), pl.all())
+
+
+def _settings_that_differ(results: Sequence[Results]) -> list[str]:
+    """Say which settings of our own evaluations are not the same for all algorithms."""
+    known = [one for one in results if one.settings]
+    names = dict.fromkeys(name for one in known for name in one.settings)
+    differ = [
+        name
+        for name in names
+        if any(one.settings.get(name) != known[0].settings.get(name) for one in known)
+    ]
+    if not differ:
+        return []
+    return [f"the algorithms were evaluated with different settings: {', '.join(sorted(differ))}"]
 
 
 def _definitions(results: Mapping[str, Sequence[Results]]) -> tuple[Definition, ...]:

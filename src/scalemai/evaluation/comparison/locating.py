@@ -132,7 +132,16 @@ def _below(path: Path, metric: str, notes: list[str]) -> list[tuple[Path, Path]]
 
 
 def _is_own(file: Path) -> bool:
-    return file.stem.lower() == _TABLE or file.suffix.lower() == ".parquet"
+    """Whether a file is one of our tables; a CSV tells by its heading, whatever its name."""
+    if file.suffix.lower() == ".parquet":
+        return True
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace") as stream:
+            columns = {name.strip(' "\r\n') for name in stream.readline().split(",")}
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or error})"
+        raise UnreadableFileError(what, where=file, fix="check its permissions") from error
+    return {"case", "structure"} <= columns
 
 
 def _own_name(path: Path, metric: str) -> str:

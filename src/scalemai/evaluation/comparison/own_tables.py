@@ -26,8 +26,7 @@ def read_own(path: Path, algorithm: str, metric: str) -> tuple[Results, ...]:
     path
         The table; Parquet or CSV.
     algorithm
-        Name for a table without a column ``algorithm``; put before the names in it otherwise,
-        if the table holds several.
+        Its name, unless a column ``algorithm`` tells several apart.
     metric
         A column of the table.
 
@@ -108,4 +107,5 @@ def _one(
         values,
         undefined,
         definition,
+        settings=table.settings,
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from scalemai.errors import ConfigError
 from scalemai.evaluation.comparison.alignment import Missing
 from scalemai.evaluation.comparison.scale import Better, bounded
 
 __all__ = ["MARGIN", "Question", "parse_question"]
+
+_MISSING: tuple[Missing, ...] = ("worst", "omit")
+_BETTER: tuple[Better, ...] = ("higher", "lower")
 
 MARGIN = 0.02
 """Largest difference of a metric between 0 and 1 that does not matter, unless stated.
@@ -85,7 +89,7 @@ class Question:
         if bounded(metric):
             return MARGIN
         fix = f"state it in the unit of the metric, for example --margin {metric}=1"
-        raise ConfigError(f"there is none for {metric}", where="margin", fix=fix)
+        raise ConfigError("has no margin of equivalence", where=metric, fix=fix)
 
 
 def parse_question(
@@ -117,21 +121,31 @@ def parse_question(
     """
     names = _listed(metrics)
     if classes is not None and not _listed(classes):
-        raise ConfigError("no class is named", where="class", fix="for example --class pancreas")
-    if missing not in ("worst", "omit"):
-        raise ConfigError(f"{missing!r} is no policy", where="missing", fix="give worst or omit")
-    if better not in (None, "higher", "lower"):
-        raise ConfigError(f"{better!r} is no direction", where="better", fix="give higher or lower")
-    return Question(
-        names,
-        _listed(classes or ""),
-        _margins(margin, names),
-        "worst" if missing == "worst" else "omit",
-        "higher" if better == "higher" else "lower" if better == "lower" else None,
-        level,
-        draws,
-        seed,
-    )
+        raise ConfigError("no class is named", where="--class", fix="for example --class pancreas")
+    try:
+        return Question(
+            names,
+            _listed(classes or ""),
+            _margins(margin, names),
+            _one_of(missing, _MISSING, "missing"),
+            None if better is None else _one_of(better, _BETTER, "better"),
+            level,
+            draws,
+            seed,
+        )
+    except ConfigError as error:
+        error.where = f"--{error.where}"
+        raise
+
+
+Word = TypeVar("Word", bound=str)
+
+
+def _one_of(word: str, known: tuple[Word, ...], where: str) -> Word:
+    for one in known:
+        if word == one:
+            return one
+    raise ConfigError(f"{word!r} is not known", where=where, fix=f"give {' or '.join(known)}")
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,8 @@ class Results:
         What the metric means, where the file says so.
     notes
         Remarks to be shown.
+    settings
+        How our evaluation made it; empty for published files.
     """
 
     algorithm: str
@@ -49,6 +53,7 @@ class Results:
     undefined: NDArray[np.bool_]
     definition: Definition | None = None
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def refuse_twice(names: list[str], what: str, where: Path) -> None:

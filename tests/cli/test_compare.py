@@ -1,0 +1,76 @@
+"""The command that compares: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .hosts import scalemai
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Three algorithms on twelve cases, one of which only two of them have."""
+    for number, name in enumerate(("STU-Net-B", "STU-Net-L", "MedFormer")):
+        rows = [
+            f"case{n},{0.5 + 0.03 * n + 0.02 * number:.3f},{0.9 - 0.01 * n:.3f}"
+            for n in range(12 - (number == 2))
+        ]
+        folder = tmp_path / "results" / name
+        folder.mkdir(parents=True)
+        (folder / "dsc.csv").write_text("name,pancreas,liver\n" + "\n".join(rows) + "\n")
+    return tmp_path / "results"
+
+
+def test_a_comparison_says_who_is_first_and_writes_tables_and_a_page(
+    results: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = scalemai(
+        "compare", results, "--metric", "dsc", "--class", "pancreas", "--out", out, "--draws", 200
+    )
+    assert said.code == 0
+    assert "dsc · pancreas: MedFormer has the best mean" in said.out
+    assert said.out.splitlines()[-1] == str(out / "comparison.html")
+    assert "note: dsc: case lists differ (MedFormer 11, STU-Net-B 12, STU-Net-L 12)" in said.err
+    for name in ("pairs.csv", "pairs.parquet", "ranking.csv", "significance.csv", "unpaired.csv"):
+        assert (out / name).is_file()
+
+
+def test_several_folders_can_be_given_and_named(results: Path, tmp_path: Path) -> None:
+    said = scalemai(
+        "compare", f"small={results / 'STU-Net-B'}", results / "STU-Net-L",
+        "--out", tmp_path / "out", "--draws", 200, "--seed", 3,
+    )  # fmt: skip
+    assert said.code == 0
+    assert "mean of classes: STU-Net-L has the best mean" in said.out
+    assert "small" in (tmp_path / "out" / "pairs.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--metric", "iou"], 2, "no iou.csv"),
+        (["--class", "spleen"], 2, "unknown class 'spleen'"),
+        (["--margin", "wide"], 2, "--margin: 'wide' is no margin"),
+        (["--missing", "ignore"], 2, "--missing: 'ignore' is not known"),
+        (["--level", "3"], 2, "--level: 3.0 is no level"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_writes_nothing(
+    results: Path, tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    said = scalemai("compare", results, *words, "--out", tmp_path / "out")
+    assert said.code == code
+    assert message in said.lines[-1]
+    assert len(said.lines) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_file_is_named(results: Path, tmp_path: Path) -> None:
+    (results / "MedFormer" / "dsc.csv").write_text("name,pancreas\ncase1,none of it\n")
+    said = scalemai("compare", results, "--out", tmp_path / "out")
+    assert said.code == 1
+    assert "MedFormer/dsc.csv: 'none of it' of case 'case1'" in said.lines[-1]
+    assert not (tmp_path / "out").exists()
