@@ -223,7 +223,10 @@ def _hit(rule: MatchingRule) -> str:
         "centre": "Hit: the mean position of the candidate's voxels lies in the lesion.",
     }[rule.criterion]
     if rule.one_to_one:
-        return f"{text} A candidate hits one lesion: the sum of IoU over all hits is largest."
+        return (
+            f"{text} A candidate hits one lesion: candidates are assigned, once for all scores, so "
+            "that the sum of IoU is largest."
+        )
     return f"{text} A candidate may hit several lesions."
 
 

@@ -29,8 +29,9 @@ class MatchingRule:
     minimum_iou
         For ``"iou"``.
     one_to_one
-        Whether a candidate hits one lesion only: then candidates are assigned so that the sum of
-        IoU over all hits is largest. Otherwise a candidate hits every lesion that it may.
+        Whether a candidate hits one lesion only: then candidates are assigned, once for all
+        thresholds, so that the sum of IoU over all hits is largest. Otherwise a candidate hits
+        every lesion that it may.
 
     Raises
     ------
