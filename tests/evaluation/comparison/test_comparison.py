@@ -310,6 +310,15 @@ def test_definitions_that_differ_are_not_compared(tmp_path: Path) -> None:
         compare([tmp_path], QUICK)
 
 
+def test_settings_of_our_evaluations_that_differ_are_said(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"case": ["a"], "structure": ["liver"], "state": ["both"], "dsc": [0.5]})
+    for name, missing in (("A", "fail"), ("B", "omit")):
+        table = Table("structures", frame, settings={"missing": missing, "seed": 0})
+        write_table(table, tmp_path / name)
+    notes = compare([tmp_path], QUICK).notes
+    assert "the algorithms were evaluated with different settings: missing" in notes
+
+
 # --- files ---------------------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from scalemai.evaluation.report import (
 )
 from scalemai.evaluation.report.charts.ranks import rank_chart
 from scalemai.evaluation.report.charts.significance import significance_map
+from scalemai.evaluation.report.numbers import number_in_words
 from scalemai.statistics.estimate import Estimate
 
 __all__ = ["comparison_page"]
@@ -153,7 +154,8 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
         [
             row["algorithm"],
             row["place"],
-            _estimate(row, "mean", 1 - level),
+            row["mean"],
+            _ends(row, "mean"),
             row["median"],
             row["mean_rank"],
             _range(row["place_low"], row["place_high"]),
@@ -168,18 +170,20 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
         "algorithm",
         "place",
         "mean",
+        f"{1 - level:.0%} CI",
         "median",
-        Column("mean rank", digits=2),
-        "places over resamples",
-        "places by tests",
+        Column("rank", digits=2),
+        "resampled",
+        "tested",
         Column("first", kind="percent", digits=2),
-        "better than",
+        "beats",
         "missing",
     ]
     caption = (
         f"Ranked by the mean over cases, with its {1 - level:.0%} interval from resampled "
-        "patients. Places by tests: a simultaneous range from all pairwise tests. Better than: "
-        "algorithms that it beats significantly."
+        "patients. Rank: mean over patients. Resampled: central range of the place over "
+        "resamples. Tested: a simultaneous range of the place from all pairwise tests. Beats: algorithms that it is significantly "
+        "better than. Tests speak of the typical case, means of failures too: they may disagree."
     )
     return TableBlock(columns, rows, caption)
 
@@ -231,35 +235,37 @@ def _pairs(frame: pl.DataFrame, level: float) -> TableBlock:
         [
             row["first"],
             row["second"],
+            row["verdict"],
             row["n"],
-            _estimate(row, "difference", 1 - 2 * level),
-            _estimate(row, "shift", 1 - level),
+            row["difference"],
+            _ends(row, "difference"),
+            row["shift"],
+            _ends(row, "shift"),
             row["rank_biserial"],
             row["p_first_better_holm"],
             row["p_second_better_holm"],
-            row["p_two_sided_holm"],
             row["p_equivalent_holm"],
-            row["verdict"],
         ]
         for row in frame.iter_rows(named=True)
     ]
     columns: list[str | Column] = [
         "first",
         "second",
-        "n",
-        "difference of means",
-        "shift",
-        Column("effect", digits=2),
-        Column("p, first better", kind="p"),
-        Column("p, second better", kind="p"),
-        Column("p, two-sided", kind="p"),
-        Column("p, equivalent", kind="p"),
         "verdict",
+        "n",
+        "difference",
+        f"{1 - 2 * level:.0%} CI",
+        "shift",
+        f"{1 - level:.0%} CI",
+        Column("effect", digits=2),
+        Column("p first", kind="p"),
+        Column("p second", kind="p"),
+        Column("p equal", kind="p"),
     ]
     caption = (
-        f"First minus second. Differences of means with {1 - 2 * level:.0%} intervals, "
-        f"Hodges-Lehmann shifts with {1 - level:.0%} intervals; all p after Holm. Effect: "
-        "rank-biserial correlation, positive where the first is better."
+        "First minus second: difference of means, and Hodges-Lehmann shift. Effect: rank-biserial "
+        "correlation, positive where the first is better. p first, p second: that it is better, "
+        "one-sided; p equal: of equivalence within the margin; all after Holm."
     )
     return TableBlock(columns, rows, caption)
 
@@ -288,8 +294,17 @@ def _estimate(row: Mapping[str, Any], name: str, level: float) -> Estimate | Non
     return Estimate(row[name], low, high, level, int(row.get("n") or 0))
 
 
+def _ends(row: Mapping[str, Any], name: str) -> str | None:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if low is None or high is None:
+        return None
+    return f"{number_in_words(low)} to {number_in_words(high)}"
+
+
 def _range(low: int | None, high: int | None) -> str | None:
-    return None if low is None or high is None else f"{low} to {high}"
+    if low is None or high is None:
+        return None
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def _table(frame: pl.DataFrame, caption: str = "") -> TableBlock:
