@@ -15,7 +15,7 @@ from scalemai.geometry import CORNER_TOLERANCE_MM, Grid
 from scalemai.io.nifti import is_nifti_name, read_labels, read_mask
 from scalemai.volume import Mask
 
-__all__ = ["MaskSource", "each_source", "read_sources"]
+__all__ = ["MaskSource", "each_source", "read_sources", "turned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def each_source(
             yield from _read_segments(path, {name: sources[name].values for name in names}, grid)
             continue
         labels, found = read_labels(path)
-        labels = _turned(labels, found, grid, path, ct)
+        labels = turned(labels, found, grid, path, ct)
         if path in known_values:
             _refuse_unknown_values(labels, *known_values[path], path)
         for name in names:
@@ -119,7 +119,7 @@ def _read_segments(
 
 def _read_alone(path: Path, name: str, grid: Grid, ct: Path) -> Mask:
     mask = read_mask(path, name)
-    return Mask(_turned(mask.array, mask.grid, grid, path, ct), grid, name, path)
+    return Mask(turned(mask.array, mask.grid, grid, path, ct), grid, name, path)
 
 
 def _is_any_of(labels: NDArray[Any], values: Iterable[int]) -> NDArray[np.bool_]:
@@ -148,8 +148,28 @@ def _refuse_unknown_values(
         raise IntensityError(what, where=path, fix=fix)
 
 
-def _turned(array: NDArray[Any], grid: Grid, target: Grid, path: Path, ct: Path) -> NDArray[Any]:
-    """The array in the axis order of ``target`` if both are the same lattice, else an error."""
+def turned(array: NDArray[Any], grid: Grid, target: Grid, path: Path, ct: Path) -> NDArray[Any]:
+    """The array in the axis order of ``target`` if both are the same lattice.
+
+    Parameters
+    ----------
+    array, grid
+        Array (i, j, k) and its grid.
+    target
+        The grid that is wanted: the same voxels, their axes in any order and direction.
+    path, ct
+        The file of the array, and that of the target, for messages.
+
+    Returns
+    -------
+    ndarray
+        A view of ``array``; no value is changed.
+
+    Raises
+    ------
+    GeometryError
+        If it is another lattice; both files and what differs are named.
+    """
     if grid.same_as(target):
         return array
     # Which index of the mask's array is voxel (i, j, k) of the CT?
@@ -165,13 +185,19 @@ def _turned(array: NDArray[Any], grid: Grid, target: Grid, path: Path, ct: Path)
                 affine = affine.copy()
                 affine[:, 3] += affine[:, axis] * (moved.shape[axis] - 1)
                 affine[:, axis] *= -1
-        if Grid(moved.shape, affine).same_as(target):
+        grid = Grid(moved.shape, affine)  # what still differs is said of it as it was turned
+        if grid.same_as(target):
             return moved
     raise _mismatch(grid, target, path, ct)
 
 
+def _same_steps(grid: Grid, target: Grid) -> bool:
+    """Whether spacings are equal up to what six digits of a header can hold."""
+    return np.allclose(grid.spacing_mm, target.spacing_mm, rtol=1e-4, atol=0)
+
+
 def _mismatch(grid: Grid, target: Grid, path: Path, ct: Path) -> GeometryError:
-    if grid.shape != target.shape:
+    if grid.shape != target.shape or not _same_steps(grid, target):
         what = f"has {grid.describe()}, but {ct} has {target.describe()}"
         fix = "resample the mask onto the CT (nearest neighbor), or give the mask of this CT"
         return GeometryError(what, where=path, fix=fix)

@@ -21,7 +21,7 @@ from scalemai.cases.layouts.folders import names_in
 from scalemai.cases.paths import inside, nifti_stem
 from scalemai.errors import ConfigError, UnknownNameError, UnreadableFileError
 
-__all__ = ["MANIFEST", "is_msd", "is_nnunet", "scan_msd", "scan_nnunet"]
+__all__ = ["MANIFEST", "is_msd", "is_nnunet", "manifest_labels", "scan_msd", "scan_nnunet"]
 
 MANIFEST = "dataset.json"
 _NOT_CT = {"mr", "mri", "t1", "t1w", "t1c", "t1gd", "t2", "t2w", "flair", "adc", "dwi", "pet", "us"}
@@ -35,6 +35,20 @@ def is_nnunet(root: Path) -> bool:
 def is_msd(root: Path) -> bool:
     """Whether the folder is a task of the Medical Segmentation Decathlon."""
     return (root / MANIFEST).is_file() and "training" in _manifest(root)
+
+
+def manifest_labels(root: Path) -> LabelValues:
+    """What the ``dataset.json`` of a folder says of the values of its label maps.
+
+    nnU-Net copies it beside its predictions, where there are no images.
+
+    Raises
+    ------
+    UnreadableFileError, ConfigError
+        If it cannot be read, or has no table of labels.
+    """
+    manifest = _manifest(root)
+    return _known_task(root, manifest) or _labels(manifest, root / MANIFEST)
 
 
 def scan_msd(root: Path, labels: LabelValues | None) -> Scan:
