@@ -1,0 +1,17 @@
+"""From cases to detectors.
+
+::
+
+    cases --prepare_cases--> Cache --Patches--> patches with fresh lesions --train--> Detector
+
+    classes      which value a lesion has in the labels
+    preparing    one case on the detector's lattice: attenuation, labels, parts of the organ
+    cases        a prepared case on disk, memory-mapped
+    cache        all of them: made once, resumable
+    sampling     what a patch shows: balanced over sizes and places
+    patches      the torch data set of patches
+    corruption   organ masks as segmentation gives them, not as they should be
+    augment      other scanners, other doses, other ways to lie
+
+Only this package, ``inference``, ``detector`` and ``transforms`` know torch.
+"""
