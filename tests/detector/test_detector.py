@@ -10,7 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="detectors need torch")
 pytest.importorskip("monai", reason="networks are MONAI's")
 
-from scalemai.detector.files import Detector, read_detector, write_detector  # noqa: E402
+from scalemai.detector.files import (  # noqa: E402
+    Detector,
+    read_detector,
+    weights_digest,
+    write_detector,
+)
 from scalemai.detector.network import NETWORKS, build_network  # noqa: E402
 from scalemai.detector.spec import DetectorSpec, NetworkSpec, Preprocessing  # noqa: E402
 from scalemai.errors import ConfigError, UnknownNameError, UnreadableFileError  # noqa: E402
@@ -34,6 +39,7 @@ def test_a_detector_comes_back_as_it_was_written(tmp_path: Path) -> None:
     digest = write_detector(Detector(SPEC, network, {"seed": 3}, "# Card\n"), tmp_path / "one")
     again = read_detector(tmp_path / "one")
     assert again.spec == SPEC
+    assert weights_digest(again) == digest
     assert again.origin == {"seed": 3}
     assert again.card == "# Card\n"
     seen = torch.randn(1, 1, 32, 32, 16, generator=torch.Generator().manual_seed(0))

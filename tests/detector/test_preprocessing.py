@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from scalemai.detector.preprocessing import channels_of, prepare
+from scalemai.detector.preprocessing import channels_of, interpolate, prepare, whole
 from scalemai.detector.spec import Preprocessing
 from scalemai.errors import GeometryError, MissingStructureError
 from scalemai.geometry import Grid
@@ -104,3 +104,27 @@ def test_an_empty_organ_and_a_tilted_gantry_are_refused() -> None:
     tilted, mask = scan(sheared, (20, 20, 10))
     with pytest.raises(GeometryError, match="right angles"):
         prepare(tilted, mask, COARSE)
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.5, 2.0), (0.5, 0.4, 1.0)])
+def test_parts_of_an_interpolation_are_those_of_the_whole(spacing_mm) -> None:
+    volume, organ = scan(turned((2, 0, 1), (-1, 1, -1)), (40, 36, 30))
+    made = prepare(volume, organ, Preprocessing(spacing_mm=spacing_mm, margin_mm=12.0))
+    noise = np.random.default_rng(0).normal(size=made.grid.shape).astype(np.float32)
+    expected = made.to_source(noise)
+    box = made.source.crop(made.region)
+    for start in range(0, box.shape[1], 7):
+        part = (slice(0, box.shape[0]), slice(start, min(start + 7, box.shape[1])), slice(3, 20))
+        found = interpolate(noise, made.grid, box.crop(part))
+        assert np.abs(found - expected[part]).max() < 1e-5
+
+
+def test_without_an_organ_the_whole_scan_is_taken() -> None:
+    volume, organ = scan(turned((0, 1, 2), (-1, -1, 1)), (30, 32, 20))
+    made = prepare(volume, None, COARSE)
+    assert made.region == whole(volume.grid)
+    assert made.organ.all()
+    told = prepare(volume, organ, COARSE, region=whole(volume.grid))
+    assert np.array_equal(told.hu, made.hu)
+    assert told.organ.any()
+    assert not told.organ.all()

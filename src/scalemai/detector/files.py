@@ -26,7 +26,7 @@ from scalemai.detector.spec import FORMAT, DetectorSpec
 from scalemai.errors import ConfigError, UnreadableFileError
 from scalemai.io.atomic import atomic_folder
 
-__all__ = ["Detector", "read_detector", "write_detector"]
+__all__ = ["Detector", "read_detector", "weights_digest", "write_detector"]
 
 _SPEC, _WEIGHTS, _CARD = "detector.json", "weights.safetensors", "card.md"
 
@@ -66,8 +66,7 @@ def write_detector(detector: Detector, folder: Path) -> str:
     OutputError
         If it cannot be written.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in detector.network.state_dict().items()}
-    weights = save(tensors)
+    weights = _packed(detector)
     digest = hashlib.sha256(weights).hexdigest()
     plain = {
         "format": FORMAT,
@@ -82,6 +81,11 @@ def write_detector(detector: Detector, folder: Path) -> str:
         (temporary / _SPEC).write_text(text + "\n", encoding="utf-8")
         (temporary / _CARD).write_text(detector.card, encoding="utf-8")
     return digest
+
+
+def weights_digest(detector: Detector) -> str:
+    """SHA-256 of the weights, as :func:`write_detector` returns it."""
+    return hashlib.sha256(_packed(detector)).hexdigest()
 
 
 def read_detector(folder: Path) -> Detector:
@@ -120,3 +124,9 @@ def read_detector(folder: Path) -> Detector:
             what, where=folder / _WEIGHTS, fix="copy the whole folder again"
         ) from error
     return Detector(spec, network.eval(), plain.get("origin", {}), card)
+
+
+def _packed(detector: Detector) -> bytes:
+    state = detector.network.state_dict()
+    packed: bytes = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+    return packed

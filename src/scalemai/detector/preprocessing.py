@@ -24,8 +24,9 @@ from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 from scalemai.volume import Mask, Volume
 
-__all__ = ["Prepared", "channels_of", "prepare", "region_of_interest"]
+__all__ = ["Prepared", "channels_of", "interpolate", "prepare", "region_of_interest", "whole"]
 
+_TRUNCATE = 3.0  # standard deviations after which the Gaussian before thinning ends
 _WORLD_AXIS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
@@ -92,11 +93,19 @@ def region_of_interest(organ: Mask, margin_mm: float) -> Region:
     return a, b, c
 
 
+def whole(grid: Grid) -> Region:
+    """The box of all voxels of a grid."""
+    a, b, c = (slice(0, n) for n in grid.shape)
+    return a, b, c
+
+
 def prepare(
     volume: Volume,
-    organ: Mask,
+    organ: Mask | None,
     preprocessing: Preprocessing,
     lesions: Mapping[int, NDArray[np.bool_]] | None = None,
+    *,
+    region: Region | None = None,
 ) -> Prepared:
     """Cut the organ's region out of a scan and bring it to the detector's spacing.
 
@@ -105,12 +114,15 @@ def prepare(
     volume
         The CT.
     organ
-        Mask of the organ, lesions included, on the CT's grid.
+        Mask of the organ, lesions included, on the CT's grid. None if it is not known: then the
+        whole scan is taken, and every voxel for organ.
     preprocessing
         What the detector asks for.
     lesions
         Masks of lesions on the CT's grid by class, 1 and up; where they overlap, the higher
         class stays. None if they are not known.
+    region
+        The box to take instead of that of the organ and its margin.
 
     Raises
     ------
@@ -119,12 +131,18 @@ def prepare(
     GeometryError
         If a mask lies on another grid, or the axes of the CT are not at right angles.
     """
-    organ.require_grid(volume.grid)
-    region = region_of_interest(organ, preprocessing.margin_mm)
+    if organ is not None:
+        organ.require_grid(volume.grid)
+    if region is None:
+        region = whole(volume.grid)
+        if organ is not None:
+            region = region_of_interest(organ, preprocessing.margin_mm)
     box = volume.grid.crop(region)
     target = _lattice(box, preprocessing.spacing_mm)
     hu = _resampled(volume.hu(region), box, target)
-    share = _resampled(organ.array[region].astype(np.float32), box, target)
+    inside = np.ones(target.shape, np.bool_)
+    if organ is not None:
+        inside = _resampled(organ.array[region].astype(np.float32), box, target) >= 0.5
     labels = None
     if lesions is not None:
         labels = np.zeros(target.shape, np.uint8)
@@ -135,7 +153,7 @@ def prepare(
             part = mask[region]
             if part.any():
                 labels[_resampled(part.astype(np.float32), box, target) >= 0.5] = value
-    return Prepared(hu, share >= 0.5, labels, target, volume.grid, region)
+    return Prepared(hu, inside, labels, target, volume.grid, region)
 
 
 def channels_of(
@@ -161,6 +179,37 @@ def channels_of(
     if preprocessing.organ_channel:
         channels[1] = organ
     return channels
+
+
+def interpolate(values: NDArray[Any], grid: Grid, target: Grid) -> NDArray[np.float32]:
+    """Values on another grid of the same directions, as :meth:`Prepared.to_source` does it.
+
+    Only what lies near the target is read, so a large grid can be filled part by part; the parts
+    are those of the whole.
+
+    Parameters
+    ----------
+    values
+        Array (x, y, z) of numbers on ``grid``.
+    grid, target
+        Where they are, and where they are wanted; axes may be permuted and reversed.
+
+    Returns
+    -------
+    ndarray
+        float32 array of the shape of ``target``.
+    """
+    relation = grid.inverse @ target.affine
+    corners = grid.to_voxel(target.corners_mm)
+    factor = np.abs(relation[:3, :3]).max(axis=1)
+    # The reach of the Gaussian of _resampled, and the neighbour of linear interpolation.
+    reach = np.ceil(_TRUNCATE * 0.5 * np.maximum(factor - 1.0, 0.0)) + 2
+    inner = np.subtract(grid.shape, 1)
+    low = np.clip(np.floor(corners.min(axis=0)) - reach, 0, inner).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + reach, 0, inner).astype(int) + 1
+    a, b, c = (slice(int(lo), int(hi)) for lo, hi in zip(low, high, strict=True))
+    part = np.asarray(values[a, b, c], np.float32)
+    return _resampled(part, grid.crop((a, b, c)), target)
 
 
 def _lattice(box: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
@@ -191,7 +240,9 @@ def _resampled(values: NDArray[np.float32], grid: Grid, target: Grid) -> NDArray
         factor = float(np.abs(relation[axis, :3]).max())
         if factor > 1.0:
             sigma = 0.5 * (factor - 1.0)
-            values = ndimage.gaussian_filter1d(values, sigma, axis, mode="nearest", truncate=3.0)
+            values = ndimage.gaussian_filter1d(
+                values, sigma, axis, mode="nearest", truncate=_TRUNCATE
+            )
     order = np.abs(relation[:3, :3]).argmax(axis=0)  # array axis here of each target axis
     turned = values.transpose(tuple(int(a) for a in order))
     steps = np.array([relation[order[axis], axis] for axis in range(3)])
