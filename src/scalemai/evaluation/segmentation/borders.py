@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ class Borders:
     ----------
     surfels
         Indices, shape (surfels, 3), of the blocks of 2 x 2 x 2 voxels that hold surface: the
-        block (i, j, k) ends at the voxel (i, j, k) of the box.
+        block (i, j, k) ends at the voxel (i, j, k), counted from the origin.
     areas_mm2
         How much surface each block holds, shape (surfels,).
     voxels
@@ -34,27 +35,34 @@ class Borders:
     voxels: NDArray[np.int32]
 
 
-def borders_of(mask: NDArray[np.bool_], region: Region, frame_mm: NDArray[np.float64]) -> Borders:
+def borders_of(
+    mask: NDArray[np.bool_], box: Region, origin: Sequence[int], frame_mm: NDArray[np.float64]
+) -> Borders:
     """The borders of a mask that lies within a box.
 
     Parameters
     ----------
     mask
         Boolean array (i, j, k).
-    region
-        A box that holds all of it.
+    box
+        A box that holds all of it. No more than the box is copied.
+    origin
+        The voxel from which indices count, not beyond the start of the box.
     frame_mm
         Matrix (3, 3) of the steps in mm along the array axes, one per column.
     """
-    box = mask[region]
-    padded = np.zeros([n + 2 for n in box.shape], np.uint8)
-    padded[1:-1, 1:-1, 1:-1] = box
+    content = mask[box]
+    padded = np.zeros([n + 2 for n in content.shape], np.uint8)
+    padded[1:-1, 1:-1, 1:-1] = content
     nothing = np.empty((0, 3), np.int32)
     surfels = np.empty((_collect_surfels(padded, nothing, padded[0, 0]), 3), np.int32)
     pattern = np.empty(len(surfels), np.uint8)
     _collect_surfels(padded, surfels, pattern)
     voxels = np.empty((_collect_voxels(padded, nothing), 3), np.int32)
     _collect_voxels(padded, voxels)
+    offset = [side.start - at for side, at in zip(box, origin, strict=True)]
+    surfels += np.array(offset, np.int32)
+    voxels += np.array(offset, np.int32)
     return Borders(surfels, surfel_areas_mm2(frame_mm)[pattern], voxels)
 
 

@@ -73,11 +73,13 @@ def compare_masks(
     if boxes[0] is None or boxes[1] is None:
         return _score_empty(prediction, reference, grid, tolerances, policy)
 
-    region = _around(boxes[0], boxes[1])
-    shared = np.count_nonzero(prediction[region] & reference[region])
-    predicted, referred = (int(np.count_nonzero(m[region])) for m in (prediction, reference))
+    shared = _shared_voxels(prediction, reference, boxes[0], boxes[1])
+    predicted = int(np.count_nonzero(prediction[boxes[0]]))
+    referred = int(np.count_nonzero(reference[boxes[1]]))
     frame_mm = _frame_mm(grid)
-    a, b = (borders_of(mask, region, frame_mm) for mask in (prediction, reference))
+    origin = [min(p.start, r.start) for p, r in zip(boxes[0], boxes[1], strict=True)]
+    a = borders_of(prediction, boxes[0], origin, frame_mm)
+    b = borders_of(reference, boxes[1], origin, frame_mm)
     to_surfel = (
         nearest_mm(a.surfels, b.surfels, frame_mm),
         nearest_mm(b.surfels, a.surfels, frame_mm),
@@ -207,13 +209,17 @@ def _require_mask(mask: NDArray[Any], grid: Grid, name: str) -> None:
         raise GeometryError(f"the {name} has shape {mask.shape}, its grid {grid.shape}")
 
 
-def _around(first: Region, second: Region) -> Region:
-    """The box around two boxes."""
+def _shared_voxels(
+    prediction: NDArray[np.bool_], reference: NDArray[np.bool_], first: Region, second: Region
+) -> int:
+    """Voxels in both masks, of which only the part in both boxes is looked at."""
     a, b, c = (
-        slice(min(f.start, s.start), max(f.stop, s.stop))
+        slice(max(f.start, s.start), min(f.stop, s.stop))
         for f, s in zip(first, second, strict=True)
     )
-    return a, b, c
+    if any(side.start >= side.stop for side in (a, b, c)):
+        return 0
+    return int(np.count_nonzero(prediction[a, b, c] & reference[a, b, c]))
 
 
 def _frame_mm(grid: Grid) -> NDArray[np.float64]:

@@ -5,28 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["is_rectangular", "nearest_mm", "share_reached", "weighted_percentile"]
+from scalemai.evaluation.segmentation.lattice import LONGEST_AXIS, nearest_on_lattice
 
-_DENSE_POINTS = 200_000
-_DENSE_SHARE = 0.125
-"""A border of more points than both is searched by a distance transform.
+__all__ = ["nearest_mm", "share_reached", "weighted_percentile"]
 
-A search tree takes some 40 bytes a point and a transform 4 bytes a voxel of the box (measured;
-author's estimate of the crossing). Borders of anatomy are thin; only noise is dense."""
+_SPARSE = 200
+"""Lattice points for each point of either border beyond which a search tree is the faster.
+
+Measured at 10 ns a lattice point and 2 microseconds a point in a tree, by calls to both on organs
+and tumors of 0.8 x 0.8 x 2.5 mm. A tree slows down where many targets are equally near, as round
+a common centre; borders that thin in their box have no such centres of weight."""
 
 _TIE = 1e-9
 """Relative difference of sums of areas that is rounding: the order of the sum must not decide."""
 
 
-def is_rectangular(frame_mm: NDArray[np.float64]) -> bool:
-    """Whether a matrix (3, 3) of steps in mm is diagonal: distances follow from spacings alone."""
-    return bool((frame_mm == np.diag(np.diag(frame_mm))).all())
-
-
 def nearest_mm(
     points: NDArray[np.int32], targets: NDArray[np.int32], frame_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Distance in mm, shape (n,), from each point to the nearest target.
+    """Distance in mm, shape (n,), from each point to the nearest target, in double precision.
 
     Parameters
     ----------
@@ -36,38 +33,25 @@ def nearest_mm(
         Matrix (3, 3) of the steps in mm along the array axes, one per column. Axes need not be
         at right angles.
     """
-    if len(targets) > _DENSE_POINTS and is_rectangular(frame_mm):
-        shape = np.maximum(points.max(axis=0), targets.max(axis=0)) + 1
-        if len(targets) > _DENSE_SHARE * np.prod(shape.astype(float)):
-            return _by_transform(points, targets, frame_mm, tuple(int(n) for n in shape))
+    i, j, k = (int(n) + 1 for n in np.maximum(points.max(axis=0), targets.max(axis=0)))
+    spacing_mm = np.diag(frame_mm)
+    rectangular = bool((frame_mm == np.diag(spacing_mm)).all())
+    sparse = i * j * k > _SPARSE * (len(points) + len(targets))
+    if rectangular and not sparse and max(i, j, k) <= LONGEST_AXIS:
+        step_i, step_j, step_k = (float(step) for step in spacing_mm)
+        return nearest_on_lattice(points, targets, (i, j, k), (step_i, step_j, step_k))
     return _by_tree(points, targets, frame_mm)
 
 
 def _by_tree(
     points: NDArray[np.int32], targets: NDArray[np.int32], frame_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Exact to double precision; work and memory follow the borders, not the box."""
+    """For any frame; work and memory follow the borders, not their box."""
     from scipy.spatial import cKDTree
 
     # A tree that is asked once is not worth balancing.
     tree = cKDTree(targets @ frame_mm.T, leafsize=32, balanced_tree=False)
     distance: NDArray[np.float64] = tree.query(points @ frame_mm.T)[0]
-    return distance
-
-
-def _by_transform(
-    points: NDArray[np.int32],
-    targets: NDArray[np.int32],
-    frame_mm: NDArray[np.float64],
-    shape: tuple[int, ...],
-) -> NDArray[np.float64]:
-    """Exact to single precision; work and memory follow the box."""
-    import edt
-
-    free = np.ones(shape, np.bool_)
-    free[tuple(targets.T)] = False
-    transform = edt.edt(free, anisotropy=tuple(np.diag(frame_mm)), black_border=False, parallel=1)
-    distance: NDArray[np.float64] = transform[tuple(points.T)].astype(np.float64)
     return distance
 
 
