@@ -27,6 +27,7 @@ from scalemai.cli.grow import grow
 from scalemai.cli.population import population
 from scalemai.cli.remove import remove
 from scalemai.cli.rewind import rewind
+from scalemai.cli.scaling import scaling
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -187,6 +188,7 @@ app.command()(remove)
 app.command()(rewind)
 app.command()(gallery)
 app.command()(compare)
+app.command()(scaling)
 
 
 @app.command()

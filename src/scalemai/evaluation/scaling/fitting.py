@@ -179,7 +179,8 @@ def _linear(
     def onto(floor: Array | float) -> Array:
         """The scale for a given floor."""
         across = np.einsum("...s,...s,s->...", loss, bent, weight) - floor * mean_shape
-        return np.maximum(across / np.maximum(shape_2, 1e-300), 0.0)
+        best: Array = np.maximum(across / np.maximum(shape_2, 1e-300), 0.0)
+        return best
 
     if fixed is not None:
         scale = onto(fixed)

@@ -133,7 +133,7 @@ def direction_of(
     if point is None and (question.margin is None or not question.gains):
         what = f"one point of {metric} is not defined"
         raise ConfigError(what, where="margin", fix="give the margin and the gain to plan for")
-    margin = question.margin if question.margin is not None else point
-    gains = tuple(question.gains) or (() if point is None else (2 * point,))
-    assert margin is not None  # either given or a point
+    point = point or 0.0  # not used
+    margin = point if question.margin is None else question.margin
+    gains = tuple(question.gains) or (2 * point,)
     return Direction(better == "higher", perfect, margin, gains)
