@@ -146,7 +146,8 @@ def _fit(
         )
 
     axes = [np.linspace(low, high, _GRID[len(box)]) for low, high in box]
-    grid = np.array(list(itertools.product(*axes)), np.float64).reshape(-1, len(box))
+    starts = list(itertools.product(*axes))
+    grid = np.array(starts, np.float64).reshape(len(starts), len(box))
     found = solve(grid[None])
     best = np.argmin(found[..., 2], axis=1)
     theta, linear = grid[best], found[np.arange(len(loss)), best]

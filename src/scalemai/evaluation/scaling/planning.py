@@ -68,7 +68,7 @@ class Plan:
         if self.more.value is None:
             low = "" if self.more.low is None else f", or at least {self.more.low:,.0f} more scans"
             low = low if self.more.low is not None and np.isfinite(self.more.low) else ""
-            return f"{name}: not reachable below the floor{low}"
+            return f"{name}: not reachable: the target lies below the floor{low}"
         low_, high = self.more.low, self.more.high
         if low_ is None or high is None:
             return f"{name}: {self.more.value:,.0f} more scans"
