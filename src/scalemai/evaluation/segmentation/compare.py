@@ -69,6 +69,9 @@ def compare_masks(
     tolerances = check_tolerances(tolerances_mm)
     _require_mask(prediction, grid, "prediction")
     _require_mask(reference, grid, "reference")
+    order = _memory_order(reference)
+    prediction, reference = prediction.transpose(order), reference.transpose(order)
+    frame_mm = _frame_mm(grid)[np.ix_(order, order)]
     boxes = bounding_box(prediction), bounding_box(reference)
     if boxes[0] is None or boxes[1] is None:
         return _score_empty(prediction, reference, grid, tolerances, policy)
@@ -76,7 +79,6 @@ def compare_masks(
     shared = _shared_voxels(prediction, reference, boxes[0], boxes[1])
     predicted = int(np.count_nonzero(prediction[boxes[0]]))
     referred = int(np.count_nonzero(reference[boxes[1]]))
-    frame_mm = _frame_mm(grid)
     origin = [min(p.start, r.start) for p, r in zip(boxes[0], boxes[1], strict=True)]
     a = borders_of(prediction, boxes[0], origin, frame_mm)
     b = borders_of(reference, boxes[1], origin, frame_mm)
@@ -207,6 +209,14 @@ def _require_mask(mask: NDArray[Any], grid: Grid, name: str) -> None:
         )
     if mask.shape != grid.shape:
         raise GeometryError(f"the {name} has shape {mask.shape}, its grid {grid.shape}")
+
+
+def _memory_order(mask: NDArray[np.bool_]) -> list[int]:
+    """Axes from the one whose neighbours lie farthest apart in memory to the nearest.
+
+    Files are read in Fortran order; copying such a mask into C order visits a page a voxel.
+    """
+    return sorted(range(3), key=lambda axis: -abs(mask.strides[axis]))
 
 
 def _shared_voxels(

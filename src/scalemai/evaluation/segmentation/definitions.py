@@ -73,7 +73,9 @@ _DISTANCES = (
     (
         "assd_mm",
         "average symmetric surface distance",
-        f"Distances of both directions together, weighted by area: their mean. {_SURFACE}",
+        f"Distances of both directions together, weighted by area: their mean. It reads about half "
+        f"a voxel short, because the nearest element may be at the near side of the other surface. "
+        f"{_SURFACE}",
         f"{_HEIMANN}; weighted by area as {_NIKOLOV}",
     ),
 )
