@@ -12,9 +12,9 @@ __all__ = ["nearest_mm", "share_reached", "weighted_percentile"]
 _SPARSE = 200
 """Lattice points for each point of either border beyond which a search tree is the faster.
 
-Measured at 10 ns a lattice point and 2 microseconds a point in a tree, by calls to both on organs
-and tumors of 0.8 x 0.8 x 2.5 mm. A tree slows down where many targets are equally near, as round
-a common centre; borders that thin in their box have no such centres of weight."""
+Measured on an organ of 1.4 million voxels of 0.8 x 0.8 x 2.5 mm: 10 ns a lattice point, 1.7
+microseconds a point in a tree. A tree slows down where many targets are equally near, as round a
+common centre; bodies with such a centre fill more of their box than this."""
 
 _TIE = 1e-9
 """Relative difference of sums of areas that is rounding: the order of the sum must not decide."""
