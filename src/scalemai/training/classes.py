@@ -138,8 +138,8 @@ def read_lesions(case: Case, spec: DetectorSpec, grid: Grid) -> dict[int, NDArra
         raise MissingStructureError(what, where=case.id, fix="leave the case out, or draw it")
     rest = drawn & ~known
     if class_value(spec, None) == IGNORE and rest.any():  # else it does not matter which kind
-        for kind, mask in _recorded(case, facts, grid):
-            _add(found, class_value(spec, kind), mask & rest, known)
+        for grown, array in _recorded(case, facts, grid):
+            _add(found, class_value(spec, grown), array & rest, known)
         rest &= ~known
         _add(found, class_value(spec, _stated_kind(case, facts)), rest, known)
     else:
