@@ -22,9 +22,12 @@ from scalemai.cli.arguments import (
 from scalemai.cli.audit import audit_app
 from scalemai.cli.compare import compare
 from scalemai.cli.describe import describe
+from scalemai.cli.errors import errors
+from scalemai.cli.evaluate import evaluate
 from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
 from scalemai.cli.population import population
+from scalemai.cli.predict import predict
 from scalemai.cli.remove import remove
 from scalemai.cli.rewind import rewind
 from scalemai.cli.scaling import scaling
@@ -188,7 +191,10 @@ app.command()(remove)
 app.command()(rewind)
 app.command()(gallery)
 app.command()(compare)
+app.command()(evaluate)
+app.command()(predict)
 app.command()(scaling)
+app.command()(errors)
 
 
 @app.command()
