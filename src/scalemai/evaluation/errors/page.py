@@ -104,7 +104,7 @@ def _section(
             reference_label=f"all {of}",
         ),
         TableBlock(
-            ["cell", of, "patients", error, label, Column("in excess", digits=1),
+            ["cell", of, error, label, Column("in excess", digits=1),
              Column("adjusted p", kind="p")],
             [_row(cell) for cell in ranked],
             f"The {len(ranked)} of {len(cells.tested):,} cells with the most in excess; cells "
@@ -121,7 +121,7 @@ def _by_factor(cells: Cells) -> list[Cell]:
 
 def _row(cell: Cell) -> list[Entry]:
     return [
-        str(cell), cell.n, cell.patients, cell.errors, cell.rate, cell.excess, cell.p_holm,
+        str(cell), cell.n, cell.errors, cell.rate, cell.excess, cell.p_holm,
     ]  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def _laws(group: GroupScaling) -> list[Block]:
     rows: list[list[Cell]] = [
         [
             fit.law.name, fit.aicc, fit.delta, fit.held_out,
-            fit.reason or ("chosen" if fit is group.chosen else "yes" if fit.plausible else "no"),
+            None if fit.reason else "chosen" if fit is group.chosen else fit.plausible,
         ]
         for fit in group.laws
     ]  # fmt: skip
@@ -206,17 +206,18 @@ def _more(plan: Plan) -> tuple[Cell, Cell]:
 def _worth(group: GroupScaling) -> list[Block]:
     if group.chosen is None:
         return [Note("Not computed because no law of real scans was fitted.", "warning")]
+    several = len({worth.law for worth in group.worths}) > 1
     rows: list[list[Cell]] = [
         [
-            str(worth.arm), worth.law, worth.equivalent, worth.ratio, worth.per_scan,
-            "yes" if worth.identifiable else "not identifiable", worth.unbounded,
+            f"{worth.arm}, by {worth.law}" if several else str(worth.arm), worth.equivalent,
+            worth.per_scan, worth.identifiable, worth.unbounded,
         ]
         for worth in group.worths
     ]  # fmt: skip
     columns: list[str | Column] = [
-        "trained on", "law", Column("as good as so many real scans", digits=0),
-        Column("over its real scans", digits=2), Column("real scans per synthetic scan", digits=2),
-        "identifiable", Column("unbounded", kind="percent", digits=0),
+        "trained on", Column("as good as real scans", digits=0),
+        Column("real per synthetic", digits=2), "identifiable",
+        Column("unbounded", kind="percent", digits=0),
     ]  # fmt: skip
     blocks: list[Block] = [TableBlock(columns, rows)]
     if group.marginals:
