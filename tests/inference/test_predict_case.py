@@ -254,6 +254,11 @@ def test_a_folder_without_masks_of_the_case_is_named(tmp_path: Path) -> None:
         with_masks_of(case, tmp_path / "masks", "liver")
     with pytest.raises(UnreadableFileError, match="no such folder"):
         with_masks_of(case, tmp_path / "none", "liver")
+    labels = np.zeros(turned().shape, np.uint8)
+    labels[20:60, 20:60, 5:20] = 5
+    save(tmp_path / "masks" / "c.nii.gz", labels, turned())
+    with pytest.raises(IntensityError, match="label value 5, which class map of a liver alone"):
+        predicted(case.ct.parent, masks=with_masks_of(case, tmp_path / "masks", "liver"))
 
 
 def test_without_organ_channel_a_scan_without_masks_is_looked_at_as_a_whole(

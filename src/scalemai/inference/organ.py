@@ -19,12 +19,14 @@ from scalemai.volume import Mask
 
 __all__ = ["read_organ_mask", "with_masks_of"]
 
+_INSIDE = (1, 255)  # what masks of one structure hold
+
 
 def with_masks_of(case: Case, folder: Path, structure: str) -> Case:
     """The case with the masks that a segmenter wrote to a folder of its own.
 
     Found are ``FOLDER/CASE/segmentations/NAME.nii.gz``, ``FOLDER/CASE/NAME.nii.gz``, which name
-    the structures, and ``FOLDER/CASE.nii.gz``, which is the mask of one.
+    the structures, and ``FOLDER/CASE.nii.gz``, which is the mask of one (1 or 255 inside).
 
     Parameters
     ----------
@@ -55,7 +57,9 @@ def with_masks_of(case: Case, folder: Path, structure: str) -> Case:
     for suffix in (".nii.gz", ".nii"):
         path = folder / f"{case.id}{suffix}"
         if path.is_file():
-            return _with(case, {structure: MaskSource(path)})
+            # A label map of many structures must not pass for the mask of one.
+            sources = {structure: MaskSource(path, _INSIDE)}
+            return replace(_with(case, sources), class_map=f"of a {structure} alone (1 or 255)")
     fix = f"looked for {case.id}/{MASK_FOLDER}, {case.id}/*.nii.gz and {case.id}.nii.gz"
     raise MissingStructureError("has no masks of this case", where=folder / case.id, fix=fix)
 
