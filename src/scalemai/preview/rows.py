@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from scalemai.anatomy import structure
+from scalemai.components import label_components
 from scalemai.errors import UnknownNameError
 from scalemai.geometry import Region
 from scalemai.measure import bounding_box, longest_axial_diameter_mm
@@ -135,8 +136,8 @@ def _parts(mask: Mask) -> Iterator[Mask]:
     if box is None:
         return
     whole = _cut(mask, box)
-    labels = cc3d.connected_components(np.asfortranarray(whole.array), connectivity=26)
-    for number, inner in enumerate(cc3d.statistics(labels)["bounding_boxes"][1:], start=1):
+    labels = label_components(whole.array)
+    for number, inner in enumerate(ndimage.find_objects(labels), start=1):
         yield Mask(labels[inner] == number, whole.grid.crop(inner), mask.name)
 
 

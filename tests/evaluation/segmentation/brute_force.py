@@ -65,8 +65,8 @@ def voxel_nsd(a: np.ndarray, b: np.ndarray, grid: Grid, tolerance_mm: float) -> 
 class SurfaceDistance:
     """The reference implementation, with the names that NumPy 2 took away put back for it.
 
-    The release is 0.1 of ``surface-distance``; its maintained source has no other change that
-    matters here. Without the names it fails exactly where a mask is empty.
+    It is release 0.1 of ``surface-distance``. Without the names it fails exactly where a mask is
+    empty.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from scalemai.cases.phantom.lesion_shapes import SizedShape
+from scalemai.components import label_components
 from scalemai.geometry import Grid
 from scalemai.measure import longest_axial_diameter_mm
 
@@ -93,7 +93,7 @@ class Stamp:
     def cover(self, threshold: float, allowed: Bool) -> Cover:
         """The lesion whose surface is at a level, cut to the allowed voxels of the box."""
         share = self._share(threshold) * allowed
-        pieces = cc3d.connected_components(share >= 0.5, connectivity=26)
+        pieces = label_components(share >= 0.5)
         sizes = np.bincount(pieces.ravel())
         if len(sizes) < 2:
             nothing = np.zeros(allowed.shape, bool)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalemai.components import label_components
 from scalemai.errors import ConfigError, GeometryError
 from scalemai.evaluation.patients.scores import require_probabilities
 from scalemai.geometry import Grid, Region
@@ -100,11 +101,7 @@ def find_components(
         return ()
     import cc3d
 
-    # cc3d 4.1 makes room for one label too few if every other voxel of a single line is set; an
-    # empty plane beyond each axis gives it that room.
-    inside = np.zeros([span.stop - span.start + 1 for span in box], np.bool_, order="F")
-    inside[:-1, :-1, :-1] = mask[box]
-    labels = cc3d.connected_components(inside, connectivity=26)
+    labels = label_components(mask[box])
     found = cc3d.statistics(labels)
     pieces = []
     for label in range(1, len(found["voxel_counts"])):

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalemai.components import label_components
 from scalemai.errors import ConfigError, GeometryError, IntensityError, UnknownNameError
 from scalemai.geometry import Grid
 from scalemai.measure import bounding_box
@@ -126,7 +127,4 @@ def _largest_component(inside: NDArray[np.bool_]) -> int:
     box = bounding_box(inside)
     if box is None:
         return 0
-    import cc3d
-
-    labels = cc3d.connected_components(inside[box], connectivity=26)
-    return int(np.bincount(labels.ravel())[1:].max())
+    return int(np.bincount(label_components(inside[box]).ravel())[1:].max())

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import cc3d
 import edt
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from scalemai.anatomy import structure
+from scalemai.components import label_components
 from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.report.blocks import Picture
 from scalemai.evaluation.report.charts.drawing import clean
@@ -189,7 +189,7 @@ def _largest_untouched(
     mask: NDArray[np.bool_], other: NDArray[np.bool_], grid: Grid
 ) -> NDArray[np.bool_] | None:
     """The largest 26-connected part of a mask that shares no voxel with the other."""
-    labels = cc3d.connected_components(np.asfortranarray(mask), connectivity=26)
+    labels = label_components(mask)
     sizes = np.bincount(labels.ravel(), minlength=1)
     sizes[np.unique(labels[other])] = 0
     sizes[0] = 0
@@ -323,7 +323,7 @@ def _subject(case: WorstCase, at_mm: tuple[float, float, float]) -> Grid:
     if box is None:
         return grid
     inner = grid.crop(box)
-    labels = cc3d.connected_components(np.asfortranarray(either[box]), connectivity=26)
+    labels = label_components(either[box])
     i, j, k = np.rint(inner.to_voxel(np.array(at_mm))).astype(int)
     part = bounding_box(labels == labels[i, j, k])
     assert part is not None, "the place is a voxel of one of the masks"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from scalemai.anatomy import Organ, is_lesion, organ, organ_names, structure
+from scalemai.components import label_components
 from scalemai.errors import ConfigError, MissingStructureError, PlacementError
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
@@ -142,7 +142,7 @@ def find_lesions(masks: Mapping[str, StructureBox]) -> list[FoundLesion]:
     """
     found: list[tuple[int, int, str, Region, NDArray[np.bool_]]] = []
     for order, (name, box) in enumerate(masks.items()):
-        parts = cc3d.connected_components(np.ascontiguousarray(box.array), connectivity=26)
+        parts = label_components(box.array)
         for number, inner in enumerate(ndimage.find_objects(parts), start=1):
             if inner is None:
                 continue

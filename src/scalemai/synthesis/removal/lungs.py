@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import cc3d
 import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scalemai.components import label_components
 from scalemai.errors import MissingStructureError
 from scalemai.geometry import Grid
 
@@ -48,7 +48,7 @@ def lung_around(
     size[grid.axial_axis] = 1
     mean = ndimage.uniform_filter(hu, size, mode="nearest")
     airy = np.asarray((mean > _AIRY_HU[0]) & (mean < _AIRY_HU[1]), np.bool_)
-    parts = cc3d.connected_components(airy, connectivity=6)
+    parts = label_components(airy, connectivity=6)
     near = edt.edt(np.ascontiguousarray(~lesion), anisotropy=grid.spacing_mm) <= _NEAR_MM
     counts = np.bincount(parts.ravel())
     least = _SMALLEST_ML * 1000.0 / grid.voxel_volume_mm3
