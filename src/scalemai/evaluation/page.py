@@ -105,8 +105,9 @@ def _basis(summary: Summary) -> list[Block]:
     if evaluation.failed:
         blocks.append(
             Note(
-                f"{len(evaluation.failed)} cases could not be evaluated and are in no number: "
-                f"{_few(evaluation.failed)}. Mend their files and run the same command again.",
+                f"Not evaluated, and in no number: {len(evaluation.failed)} of "
+                f"{len(pairing.cases)} cases ({_few(evaluation.failed)}). Mend their files and "
+                "run the same command again.",
                 "bad",
             )
         )

@@ -276,7 +276,8 @@ def _remarks(pairing: Pairing) -> list[str]:
     for name, cases in pairing.missing.items():
         partly = sorted(set(cases) - set(gone))
         if partly:
-            notes.append(f"{len(partly)} predictions have no {name} ({_few(partly)}): {count}")
+            have = "predictions have" if len(partly) > 1 else "prediction has"
+            notes.append(f"{len(partly)} {have} no {name} ({_few(partly)}): {count}")
     if pairing.extra:
         n = len(pairing.extra)
         plural = "predictions have" if n > 1 else "prediction has"

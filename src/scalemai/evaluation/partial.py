@@ -32,11 +32,13 @@ def evaluate_and_keep(pair: PairedCase, out: Path, request: Request) -> Path:
     CaseError
         As of :func:`scalemai.evaluation.case.evaluate_case`, and if the rows cannot be written.
     """
+    kept = partial_path(out, pair.id)
+    kept.unlink(missing_ok=True)  # of earlier files: if these fail, the case has no rows
     before = _state(pair, request)
     result = evaluate_case(pair, request)
-    with atomic_path(partial_path(out, pair.id)) as path:
+    with atomic_path(kept) as path:
         path.write_text(json.dumps({"files": before, **asdict(result)}), encoding="utf-8")
-    return partial_path(out, pair.id)
+    return kept
 
 
 def read_partial(path: Path) -> CaseResult:

@@ -55,7 +55,7 @@ def test_a_structure_that_one_prediction_lacks_is_missing_there(tmp_path: Path) 
     (pred / "case_02" / "segmentations" / "spleen.nii.gz").unlink()
     found = paired(pred, write_data(tmp_path / "r"))
     assert found.missing == {"liver": (), "liver_lesion": (), "spleen": ("case_02",)}
-    assert "1 predictions have no spleen (case_02): counted as failures" in found.notes
+    assert "1 prediction has no spleen (case_02): counted as failures" in found.notes
 
 
 def test_a_structure_that_no_prediction_has_is_left_out_unless_asked_for(tmp_path: Path) -> None:
