@@ -14,10 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scalemai.detector.organ_mask import CLOSING_MM, closed_organ
+from scalemai.detector.organ_mask import CLOSING_MM, closed_organ, moved_surface
 from scalemai.errors import ConfigError
+from scalemai.measure import equivalent_diameter_mm
 
 __all__ = ["OrganCorruption"]
+
+_CORE, _BEYOND_MM = 0.6, 2.0
+"""What is left out of a lesion: from what lies deeper than this share of its radius, to all of it
+and so many mm round it. Author's choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,26 +93,14 @@ class OrganCorruption:
         depth_mm = depth * self.largest_mm
         made = organ
         if hole < self.holes and lesions.any():
-            # From its core to a little beyond: 1 mm out is about half of a voxel.
-            made = organ & ~_moved_surface(lesions, 2.0 * depth - 1.0, spacing_mm)
+            volume_mm3 = np.count_nonzero(lesions) * float(np.prod(spacing_mm))
+            inwards_mm = _CORE * 0.5 * equivalent_diameter_mm(volume_mm3)
+            by_mm = depth * (inwards_mm + _BEYOND_MM) - inwards_mm
+            made = organ & ~moved_surface(lesions, by_mm, spacing_mm)
         if surface < self.erosion:
-            made = _moved_surface(made, -depth_mm, spacing_mm)
+            made = moved_surface(made, -depth_mm, spacing_mm)
         elif surface < self.erosion + self.dilation:
-            made = _moved_surface(made, depth_mm, spacing_mm)
+            made = moved_surface(made, depth_mm, spacing_mm)
         if move < self.shift:
             made = ndimage.shift(made, np.rint(off), order=0, mode="constant", cval=False)
         return closed_organ(made, spacing_mm, closing_mm=self.closing_mm)
-
-
-def _moved_surface(
-    mask: NDArray[np.bool_], by_mm: float, spacing_mm: Sequence[float]
-) -> NDArray[np.bool_]:
-    """A mask grown by some mm, or shrunk if negative; half a voxel is the least that shows."""
-    # Slow to import, and patches without an organ mask do without.
-    import edt
-
-    steps = tuple(float(step) for step in spacing_mm)
-    inside = np.ascontiguousarray(mask if by_mm < 0.0 else ~mask)
-    away = edt.edt(inside, anisotropy=steps, parallel=1)
-    moved: NDArray[np.bool_] = away > -by_mm if by_mm < 0.0 else away <= by_mm
-    return moved
