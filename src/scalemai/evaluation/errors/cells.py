@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError
-from scalemai.evaluation.errors.factors import Factors
+from scalemai.evaluation.errors.factors import Factors, Flags
 from scalemai.statistics.bootstrap import cluster_proportion
 from scalemai.statistics.estimate import Estimate, not_computed
 from scalemai.statistics.multiplicity import holm
@@ -28,7 +28,6 @@ FEWEST = 10
 choice)."""
 
 _DRAWS = 1000
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,21 +169,14 @@ def count_cells(
 def _cells(
     factors: Factors, together: int, fewest: int
 ) -> Iterator[tuple[tuple[tuple[str, str], ...], Flags]]:
-    inside: dict[str, dict[str, Flags]] = {}
-    for name in factors.names:
-        column = factors.frame[f"factor:{name}"]
-        values = column.drop_nulls().unique().sort().to_list()
-        inside[name] = {
-            value: (column == value).fill_null(value=False).to_numpy() for value in values
-        }
-    for order in range(1, min(together, len(factors.names)) + 1):
-        for names in itertools.combinations(factors.names, order):
-            for chosen in itertools.product(*(inside[name] for name in names)):
-                both = np.logical_and.reduce(
-                    [inside[name][value] for name, value in zip(names, chosen, strict=True)]
-                )
+    names = tuple(factors.classes)
+    for order in range(1, min(together, len(names)) + 1):
+        for chosen in itertools.combinations(names, order):
+            for values in itertools.product(*(factors.classes[name].items() for name in chosen)):
+                both = np.logical_and.reduce([inside for _, inside in values])
                 if both.sum() >= (fewest if order > 1 else 1):
-                    yield tuple(zip(names, chosen, strict=True)), both
+                    where = zip(chosen, (value for value, _ in values), strict=True)
+                    yield tuple(where), both
 
 
 def _rate(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.lesions.bins import DEFAULT_BINS, SizeBins
 
-__all__ = ["FACTORS", "Factors", "with_factors"]
+__all__ = ["FACTORS", "Factors", "Flags", "with_factors"]
 
 FACTORS = (
     "size", "organ", "site", "kind", "contrast", "phase", "scanner", "neighbour"
@@ -35,24 +37,27 @@ _CONTRAST = (
 CT is 10 to 15 HU, so a lesion within it is nearly invisible."""
 _BRIGHTEST = "brighter by over 40 HU"
 _MOST_VALUES = 40
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """Rows with one text column per factor.
+    """Rows with the classes that each factor puts them in.
 
     Parameters
     ----------
     frame
-        The rows; a factor that is not known of a row is null.
-    names
-        The factors that have two values or more.
+        The rows.
+    classes
+        By factor and value, which rows (rows,) are in it; a row of which the factor is not known
+        is in none. Sizes also have the classes up to and above each border, since a weakness need
+        not respect the bins. Factors with a single value are left out.
     notes
         Factors that are not known, or of which only some rows have a value.
     """
 
     frame: pl.DataFrame
-    names: tuple[str, ...]
+    classes: Mapping[str, Mapping[str, Flags]]
     notes: tuple[str, ...]
 
 
@@ -105,7 +110,7 @@ def with_factors(
         expression.alias(f"factor:{name}") for name, expression in made.items()
     )
     notes = []
-    names = []
+    classes: dict[str, Mapping[str, Flags]] = {}
     for name in (*FACTORS, *(name for name in further if name not in FACTORS)):
         column = f"factor:{name}"
         unknown = out.height if column not in out.columns else out[column].null_count()
@@ -115,13 +120,33 @@ def with_factors(
         if unknown:
             notes.append(f"{name} of {unknown} of {out.height} {what} is not known")
         if out[column].drop_nulls().n_unique() > 1:
-            names.append(name)
-    return Factors(out, tuple(names), tuple(notes))
+            merged = _merged(bins) if name == "size" else {}
+            classes[name] = dict(_classes(out[column], merged))
+    return Factors(out, classes, tuple(notes))
+
+
+def _classes(column: pl.Series, merged: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Flags]]:
+    """Which rows have each value, and which have one of those that are merged."""
+    single = {value: (value,) for value in column.drop_nulls().unique().sort().to_list()}
+    seen = {column.is_not_null().to_numpy().tobytes()}  # all rows are no class
+    for name, values in {**single, **merged}.items():
+        inside = column.is_in(values).fill_null(value=False).to_numpy()
+        if inside.any() and inside.tobytes() not in seen:
+            seen.add(inside.tobytes())
+            yield name, inside
+
+
+def _merged(bins: SizeBins) -> dict[str, tuple[str, ...]]:
+    """The bins up to each border, and those above it."""
+    labels, borders = bins.labels, bins.edges_mm
+    up_to = {f"<= {mm:g} mm": labels[: place + 1] for place, mm in enumerate(borders)}
+    above = {f"> {mm:g} mm": labels[place + 1 :] for place, mm in enumerate(borders)}
+    return {**up_to, **above}
 
 
 def _text(value: pl.Expr) -> pl.Expr:
     told = value.str.strip_chars()
-    return pl.when(told.str.to_lowercase().is_in(["", "nan", "unknown", "none"])).then(
+    return pl.when(told.str.to_lowercase().is_in(["", "nan", "unknown"])).then(
         None
     ).otherwise(told)  # fmt: skip
 

@@ -217,14 +217,15 @@ def _measure(frame: pl.DataFrame, group: str, where: str) -> Measurements:
             "all runs share one draw of training scans, or the table does not tell: intervals do "
             "not hold the choice of scans"
         )
-    named = runs.select(pl.col("draw" if has_draws else "seed").rank("dense")) if (
-        has_draws or "seed" in runs.columns
-    ) else runs.select(pl.lit(1).alias("one"))  # fmt: skip
+    label = "draw" if has_draws else "seed"
+    draw_of = np.zeros(runs.height, np.intp)
+    if label in runs.columns:
+        draw_of = runs[label].rank("dense").to_numpy().astype(np.intp)
     totals, counts = (np.zeros((runs.height, patients)) for _ in range(2))
     np.add.at(totals, _index(frame), frame["_value"].to_numpy())
     np.add.at(counts, _index(frame), 1.0)
     return Measurements(
-        group, arms, arm_of, named.to_series().to_numpy().astype(np.intp) - 1, totals, counts,
+        group, arms, arm_of, draw_of, totals, counts,
         bool(units), has_draws, tuple(notes),
     )  # fmt: skip
 
