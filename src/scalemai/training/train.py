@@ -1,0 +1,78 @@
+"""From prepared cases to a detector on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from scalemai.detector.files import Detector, write_detector
+from scalemai.detector.network import build_network
+from scalemai.training.card import model_card, origin_of
+from scalemai.training.config import TrainingConfig
+from scalemai.training.fit import Progress, fit
+from scalemai.training.log import LOG_NAME, read_log
+from scalemai.training.material import Material
+
+__all__ = ["DETECTOR", "train"]
+
+DETECTOR = "detector"
+
+
+def train(
+    config: TrainingConfig,
+    material: Material,
+    out: Path,
+    *,
+    resume: bool = True,
+    start: Mapping[str, torch.Tensor] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Detector:
+    """Train a detector and write it to ``out/detector``, with checkpoints and logs beside it.
+
+    Parameters
+    ----------
+    config
+        What is trained, and how.
+    material
+        From :func:`~scalemai.training.material.choose_cases`.
+    out
+        Folder of the run; one that was stopped or killed goes on where it was.
+    resume, start, on_progress
+        As of :func:`~scalemai.training.fit.fit`.
+
+    Raises
+    ------
+    ConfigError, LockedError, ScaleMAIError, KeyboardInterrupt
+        As :func:`~scalemai.training.fit.fit`.
+    OutputError
+        If the detector cannot be written.
+    """
+    fitted = fit(
+        config,
+        material.patches(config),
+        out,
+        held_out=material.held_out_patches(config),
+        data_sha256=material.digest,
+        resume=resume,
+        start=start,
+        on_progress=on_progress,
+    )
+    network = build_network(config.detector)
+    network.load_state_dict(fitted.checkpoint.weights)
+    step = fitted.checkpoint.record.step
+    origin = origin_of(config, material, fitted.last, step, _scores(out, step))
+    detector = Detector(config.detector, network.eval(), origin, model_card(config, origin))
+    write_detector(detector, Path(out) / DETECTOR)
+    return detector
+
+
+def _scores(out: Path, step: int) -> dict[str, float]:
+    """The validation of a step, or the last one before it."""
+    lines = [line for line in read_log(Path(out) / LOG_NAME) if line["step"] <= step]
+    for line in reversed(lines):
+        found = {name: value for name, value in line.items() if name.startswith("validation_")}
+        if found:
+            return {"step": line["step"], **found}
+    return {}

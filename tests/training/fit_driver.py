@@ -1,0 +1,24 @@
+"""A training in a process of its own, which a test may kill: OUT, seconds to wait per step."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from scalemai.training.fit import Progress, fit
+
+from .spheres import CONFIG, Spheres
+
+
+def _slowly(progress: Progress) -> None:
+    sys.stdout.write(f"{progress.step}\n")
+    sys.stdout.flush()
+    time.sleep(float(sys.argv[2]))  # so that signals hit between any two steps
+
+
+if __name__ == "__main__":
+    try:
+        fit(CONFIG, Spheres(), Path(sys.argv[1]), held_out=Spheres(7), on_progress=_slowly)
+    except KeyboardInterrupt:
+        sys.exit(130)
