@@ -34,7 +34,7 @@ from scalemai.synthesis.patient import structures_at_hand
 from scalemai.synthesis.target import SIDECAR_NAME
 from scalemai.training.cases import BYTES_PER_VOXEL, FORMAT, RECORD, TrainingCase, read_case
 from scalemai.training.classes import KIND_FIELDS, LESION_NUMBERS
-from scalemai.training.parts import part_names
+from scalemai.training.parts import neighbour_names, part_names
 from scalemai.training.preparing import organ_mask, write_case
 
 __all__ = [
@@ -269,7 +269,8 @@ def identity_of(case: Case, spec: DetectorSpec) -> str:
     """
     facts = organ(spec.organ)
     wanted = dict.fromkeys(structures_at_hand(facts, case.has))
-    wanted |= dict.fromkeys(part for name in part_names(facts) for part in case.parts(name))
+    helpful = (*part_names(facts), *neighbour_names(facts))
+    wanted |= dict.fromkeys(part for name in helpful for part in case.parts(name))
     wanted |= dict.fromkeys(case.lesions)
     names = [part for name in wanted for part in case.parts(name)]
     beside = [case.ct.parent / SIDECAR_NAME, case.ct.parent / LESION_NUMBERS]

@@ -4,7 +4,7 @@
 
     CASE/hu.npy      int16   attenuation in HU on the detector's lattice, region of the organ
          labels.npy  uint8   0, the detector's classes from 1, 255 where nobody knows
-         parts.npy   uint8   part of the organ; 0 is not the organ (see ``parts``)
+         tissue.npy  uint8   part of the organ and vessel, as the record explains (see ``parts``)
          case.json           grid, lesions, parts, what it was made from
 """
 
@@ -24,7 +24,7 @@ from scalemai.anatomy import ClassMap, organ
 from scalemai.detector.preprocessing import Prepared
 from scalemai.errors import UnreadableFileError
 from scalemai.geometry import Grid, Region
-from scalemai.training.parts import class_map_of
+from scalemai.training.parts import LESION_HERE, LESION_NEW, WHOLE, Tissues, class_map_of
 
 __all__ = [
     "BYTES_PER_VOXEL",
@@ -39,7 +39,7 @@ __all__ = [
     "span_of",
 ]
 
-FORMAT = "scalemai-training-case/1"
+FORMAT = "scalemai-training-case/2"
 RECORD = "case.json"
 BYTES_PER_VOXEL = 4
 """Of the three arrays together."""
@@ -49,11 +49,11 @@ Span = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 class Arrays(NamedTuple):
-    """A box of a case, copied: HU (int16), labels (uint8) and parts (uint8)."""
+    """A box of a case, copied: HU, labels, and tissue, which synthesis works on."""
 
     hu: NDArray[np.int16]
     labels: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ class TrainingCase:
         Lattice of the arrays; grid of the CT, and the box of it that was taken.
     parts
         Parts of the organ by number.
+    tissues
+        What the numbers of the tissue array mean.
     lesions
         Lesions of known classes.
     phase
@@ -127,6 +129,7 @@ class TrainingCase:
     source: Grid
     region: Region
     parts: Mapping[int, Part]
+    tissues: Tissues
     lesions: tuple[RealLesion, ...]
     phase: str | None
     source_sha256: str
@@ -139,9 +142,17 @@ class TrainingCase:
 
     @cached_property
     def class_map(self) -> ClassMap:
-        """What the numbers of its parts mean to synthesis."""
+        """What the numbers of its tissue mean to synthesis."""
         names = {value: part.name for value, part in self.parts.items()}
-        return class_map_of(organ(self.organ), names)
+        return class_map_of(organ(self.organ), names, self.tissues)
+
+    @cached_property
+    def part_of(self) -> NDArray[np.uint8]:
+        """Part of the organ by number of the tissue, array (256,); new lesions are organ."""
+        parts = np.zeros(256, np.uint8)
+        parts[: len(self.tissues)] = [part for part, _ in self.tissues]
+        parts[[LESION_HERE, LESION_NEW]] = WHOLE
+        return parts
 
     def read(self, region: Region) -> Arrays:
         """Copy a box of the arrays. Files are opened and closed, so many cases need no handles.
@@ -155,18 +166,17 @@ class TrainingCase:
 
     def parts_at(self, voxels: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Parts of single voxels, array (n, 3)."""
-        found: NDArray[np.uint8] = self._array("parts")[tuple(voxels.T)]
+        found: NDArray[np.uint8] = self.part_of[self._array("tissue")[tuple(voxels.T)]]
         return found
 
     @property
     def prepared(self) -> Prepared:
         """The case as inference prepares it, read into memory."""
         i, j, k = (slice(0, n) for n in self.grid.shape)
-        hu, labels, parts = self.read((i, j, k))
+        hu, labels, tissue = self.read((i, j, k))
+        inside = self.part_of[tissue] > 0
         known = labels if self.annotated else None
-        return Prepared(
-            hu.astype(np.float32), parts > 0, known, self.grid, self.source, self.region
-        )
+        return Prepared(hu.astype(np.float32), inside, known, self.grid, self.source, self.region)
 
     def _array(self, name: str) -> Any:
         path = self.folder / f"{name}.npy"
@@ -181,7 +191,7 @@ class TrainingCase:
         return array
 
 
-_FILES: Mapping[str, type[np.generic]] = {"hu": np.int16, "labels": np.uint8, "parts": np.uint8}
+_FILES: Mapping[str, type[np.generic]] = {"hu": np.int16, "labels": np.uint8, "tissue": np.uint8}
 
 
 def read_case(folder: Path) -> TrainingCase:
@@ -210,6 +220,7 @@ def read_case(folder: Path) -> TrainingCase:
                 int(value): Part(part["name"], part["voxels"], _as_span(part["span"]))
                 for value, part in plain["parts"].items()
             },
+            tissues=tuple((int(part), beside) for part, beside in plain["tissues"]),
             lesions=tuple(
                 RealLesion(
                     one["value"],

@@ -1,10 +1,11 @@
-"""The parts of an organ as numbers: where lesions are drawn, so that every part gets its share.
+"""The parts of an organ as numbers, and what lies in and beside it, for sampling and synthesis.
 
 ::
 
-    0   not the organ
-    1   the organ, where no part is known
-    2.. the parts that the organ's facts name: head, body, tail; left, right; lobes; vertebrae
+    parts   0   not the organ
+            1   the organ, where no part is known
+            2.. the parts that the organ's facts name: head, body, tail; left, right; lobes
+    tissue  one number for each pair of part and vessel that occurs: lesions grow round vessels
 
 Parts come from the case's masks. Of a pancreas without them they are estimated from its shape.
 """
@@ -25,13 +26,28 @@ from scalemai.measure import bounding_box
 from scalemai.synthesis.drawing.site import parts_of_pancreas
 from scalemai.synthesis.growth.tissue import StructureBox, prepare_tissue
 
-__all__ = ["LESION_HERE", "LESION_NEW", "class_map_of", "number_parts", "part_names", "site_of"]
+__all__ = [
+    "LESION_HERE",
+    "LESION_NEW",
+    "WHOLE",
+    "Tissues",
+    "class_map_of",
+    "neighbour_names",
+    "number_parts",
+    "number_tissue",
+    "part_names",
+    "site_of",
+]
+
+Tissues = tuple[tuple[int, str | None], ...]
+"""What each number of a tissue array means: part of the organ, and the vessel or neighbour."""
 
 WHOLE = 1
 _FIRST = 2
 LESION_HERE, LESION_NEW = 254, 255
 """Values of lesions in the label maps that synthesis works on: those of the case, and new ones."""
 
+_MOST_TISSUES = 250
 _LEAST_SHARE = 0.5  # of the organ that the masks of its parts must cover to be of use
 
 
@@ -71,28 +87,62 @@ def number_parts(case: Case, facts: Organ, prepared: Prepared) -> NDArray[np.uin
     return numbers
 
 
-def class_map_of(facts: Organ, present: Mapping[int, str]) -> ClassMap:
-    """What the numbers of one case's parts mean to synthesis.
+def neighbour_names(facts: Organ) -> tuple[str, ...]:
+    """Structures that growth heeds: vessels; round a wall, what lies beyond it."""
+    return (*facts.vessels, *(facts.barriers if facts.family == "hollow" else ()))
+
+
+def number_tissue(
+    case: Case, facts: Organ, prepared: Prepared, parts: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], Tissues]:
+    """Number every pair of part and vessel that occurs; 0 is neither.
+
+    Returns
+    -------
+    tuple
+        uint8 array on the prepared lattice, and what its numbers mean.
+    """
+    names = tuple(name for name in neighbour_names(facts) if case.has(name))
+    beside = np.zeros(parts.shape, np.uint16)
+    for mask in case.each_mask(names, on=prepared.source):
+        beside[_nearest(mask.array, prepared) & (beside == 0)] = 1 + names.index(mask.name)
+    codes = beside * np.uint16(256) + parts
+    found = np.union1d(np.unique(codes), [0])
+    if len(found) > _MOST_TISSUES:  # vessels in every one of many bones
+        codes = parts.astype(np.uint16)
+        found = np.union1d(np.unique(codes), [0])
+    numbers = np.searchsorted(found, codes).astype(np.uint8)
+    pairs = (divmod(int(code), 256) for code in found)
+    return numbers, tuple((part, names[n - 1] if n else None) for n, part in pairs)
+
+
+def class_map_of(facts: Organ, parts: Mapping[int, str], tissues: Tissues) -> ClassMap:
+    """What the numbers of one case's tissue mean to synthesis.
 
     Parameters
     ----------
     facts
         The organ.
-    present
-        The numbers that occur, and their structures.
+    parts
+        Structures by number of the part.
+    tissues
+        Part and vessel by number of the tissue.
     """
-    wider: dict[str, tuple[int, ...]] = {}
-    for name in dict.fromkeys(chain(*(_lineage(name) for name in present.values()))):
-        wider[name] = tuple(v for v, part in present.items() if name in _lineage(part))
-    whole = set(facts.structures) & set(wider) - {facts.name}
-    if whole:  # an organ of two sides is known by its sides
-        wider.pop(facts.name, None)
+    labels: dict[int, str] = {}
+    members: dict[str, list[int]] = {}
+    for value, (part, beside) in enumerate(tissues):
+        lineage = _lineage(parts[part]) if part else ()
+        if value:
+            labels[value] = beside or lineage[0]
+        for name in (*lineage, *((beside,) if beside else ())):
+            members.setdefault(name, []).append(value)
+    if set(facts.structures) & set(members) - {facts.name}:
+        members.pop(facts.name, None)  # an organ of two sides is known by its sides
     lesions = dict.fromkeys((LESION_HERE, LESION_NEW), facts.lesion)
-    unions = {name: values for name, values in wider.items() if len(values) > 1}
-    unions |= {n: v for n, v in wider.items() if len(v) == 1 and present[v[0]] != n}
-    if facts.name in unions:
-        unions[facts.name] += tuple(lesions)
-    return ClassMap("parts", "", {**present, **lesions}, unions)
+    if facts.name in members:
+        members[facts.name] += lesions
+    unions = {name: tuple(v) for name, v in members.items() if [labels.get(v[0]), *v[1:]] != [name]}
+    return ClassMap("tissue", "", {**labels, **lesions}, unions)
 
 
 def site_of(facts: Organ, part: str) -> str | None:

@@ -244,7 +244,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             case.parts[part].name,
             arrays.hu,
             arrays.labels,
-            arrays.parts > 0,
+            case.part_of[arrays.tissue] > 0,
             _within([(c, c + 1) for c in centre], region),
         )
 
@@ -258,7 +258,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             case.organ if part is None else part.name,
             arrays.hu,
             arrays.labels,
-            arrays.parts > 0,
+            case.part_of[arrays.tissue] > 0,
             _within(lesion.span, region),
             lesion.diameter_mm,
         )
@@ -270,7 +270,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
         case, number = self.places.draw(rng, parts)
         part = case.parts[number].name
         region, arrays = self._context(case, draw_voxel(case, number, rng))
-        numbers = arrays.parts.copy()
+        numbers = arrays.tissue.copy()
         numbers[arrays.labels > 0] = LESION_HERE
         synthesizer = PatchSynthesizer(
             specs=placed(spec, part),
@@ -298,7 +298,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             part,
             hu,
             labels,
-            numbers > 0,
+            case.part_of[numbers] > 0,
             _span_of(first),
             first.measures.longest_axial_diameter_mm,
             edit.lesions,

@@ -30,7 +30,7 @@ from scalemai.training.cases import (
     span_of,
 )
 from scalemai.training.classes import IGNORE, read_lesions
-from scalemai.training.parts import WHOLE, number_parts, part_names
+from scalemai.training.parts import WHOLE, number_parts, number_tissue, part_names
 from scalemai.volume import Mask
 
 __all__ = ["organ_mask", "write_case"]
@@ -89,7 +89,8 @@ def write_case(case: Case, spec: DetectorSpec, out: Path, source_sha256: str) ->
     parts = number_parts(case, facts, prepared)
     hu = np.clip(np.rint(prepared.hu), -32768, 32767).astype(np.int16)
     labels = np.zeros(hu.shape, np.uint8) if prepared.labels is None else prepared.labels
-    arrays = Arrays(hu, labels, parts)
+    tissue, tissues = number_tissue(case, facts, prepared, parts)
+    arrays = Arrays(hu, labels, tissue)
     phase = volume.metadata.get("phase")
     record = {
         "format": FORMAT,
@@ -100,6 +101,7 @@ def write_case(case: Case, spec: DetectorSpec, out: Path, source_sha256: str) ->
         "source": grid_to_json(prepared.source),
         "region": span_of(prepared.region),
         "parts": {str(v): asdict(p) for v, p in _parts(parts, spec).items()},
+        "tissues": tissues,
         "lesions": [asdict(one) for one in _lesions(labels, parts, prepared.grid)],
         "phase": None if phase is None else str(phase),
         "source_sha256": source_sha256,

@@ -220,7 +220,7 @@ def draw_voxel(case: TrainingCase, part: int, rng: np.random.Generator) -> tuple
             i, j, k = voxels[int(hits[0])].tolist()
             return i, j, k
     i, j, k = (slice(int(a), int(b)) for a, b in span)
-    inside = np.argwhere(case.read((i, j, k)).parts == part) + span[:, 0]
+    inside = np.argwhere(case.part_of[case.read((i, j, k)).tissue] == part) + span[:, 0]
     a, b, c = inside[int(rng.integers(len(inside)))].tolist()
     return a, b, c
 
