@@ -28,6 +28,7 @@ from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
 from scalemai.cli.population import population
 from scalemai.cli.predict import predict
+from scalemai.cli.reading import reader_study
 from scalemai.cli.remove import remove
 from scalemai.cli.rewind import rewind
 from scalemai.cli.scaling import scaling
@@ -191,6 +192,7 @@ app.command()(remove)
 app.command()(rewind)
 app.command()(gallery)
 app.command()(compare)
+app.command()(reader_study)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(scaling)

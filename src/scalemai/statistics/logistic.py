@@ -48,7 +48,7 @@ def logistic_contrasts(
 
     codes = np.unique(patient, return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")
-    n, k = int(codes.max()) + 1, design.shape[1]
+    n, k = int(codes.max()) + 1, int(design.shape[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # convergence is asked for below
         fit = GEE(
@@ -59,7 +59,7 @@ def logistic_contrasts(
     covariance = np.asarray(fit.cov_params(), dtype=np.float64)
     if not fit.converged or not np.isfinite(covariance).all():
         gone = not_computed("the logistic model did not converge", n=n, level=level)
-        none: tuple[Estimate, float | None, Estimate | None] = (gone, None, gone)
+        none: tuple[Estimate, None, Estimate] = (gone, None, gone)
         return (none,) * (k - first)
     quantile = float(stdtrit(n - k, 0.5 + level / 2))
     name = "logistic, GEE, bias-reduced errors"
