@@ -1,0 +1,214 @@
+"""Names of a checkpoint in the words of a network: wrappers' prefixes, other frameworks' names.
+
+A prefix is not looked up in a list: of all beginnings that can be taken off the checkpoint's
+names, or are missing from them, the pair is taken after which most names agree exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from scalemai.errors import ConfigError
+from scalemai.training.transfer.containers import State
+
+__all__ = ["Renaming", "nnunet_names", "rename"]
+
+_WRAPPERS = frozenset(
+    ("_orig_mod", "_forward_module", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
+)
+"""Parts of names that torch.compile, Fabric, activation checkpointing and FSDP put in, anywhere."""
+
+_MOST_ADDED = 2  # parts of a name that a checkpoint of a part of the network may lack
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """How names of a checkpoint become names of a network.
+
+    Parameters
+    ----------
+    removed, added
+        What was taken off the start of each name, and put before it; with their dots.
+    layout
+        ``"nnU-Net"`` if its names were translated; else empty.
+    names
+        Name in the checkpoint of each name that has been found in the network.
+    """
+
+    removed: str
+    added: str
+    layout: str
+    names: Mapping[str, str]
+
+
+def rename(
+    state: State, shapes: Mapping[str, torch.Size], *, prefix: str | None = None
+) -> Renaming:
+    """Find the renaming after which most names of a checkpoint are names of a network.
+
+    Parameters
+    ----------
+    state
+        Weights of the checkpoint.
+    shapes
+        Shape of each tensor of the network.
+    prefix
+        What to take off the checkpoint's names, if that is to be decided by hand.
+
+    Raises
+    ------
+    ConfigError
+        If two prefixes fit equally well, as when a file holds a teacher and a student; or if no
+        name begins with ``prefix``.
+    """
+    plain = {_unwrapped(name): name for name in state}
+    layouts = {"": plain}
+    if (translated := nnunet_names(plain)) is not None:
+        layouts["nnU-Net"] = translated
+    found = [_best(names, state, shapes, prefix, layout) for layout, names in layouts.items()]
+    return max(found, key=lambda one: len(one.names))
+
+
+def _best(
+    names: Mapping[str, str],
+    state: State,
+    shapes: Mapping[str, torch.Size],
+    prefix: str | None,
+    layout: str,
+) -> Renaming:
+    """The best pair of prefixes; ``names`` has the checkpoint's name of each plain name."""
+    hits = _hits(names, shapes)
+    if prefix is not None:
+        removed = f"{prefix.rstrip('.')}." if prefix else ""
+        if not any(name.startswith(removed) for name in names):
+            fix = f"names begin, for example, with {next(iter(names))}"
+            raise ConfigError(f"no name begins with {removed!r}", where="prefix", fix=fix)
+        hits = {pair: count for pair, count in hits.items() if pair[0] == removed}
+    if not hits:
+        return Renaming("", "", layout, {})
+
+    def rank(pair: tuple[str, str]) -> tuple[int, int]:
+        fitting = sum(
+            state[source].shape == shapes[name]
+            for name, source in _renamed(names, *pair, shapes).items()
+        )
+        return hits[pair], fitting
+
+    most = max(hits.values())
+    best = sorted((p for p in hits if hits[p] == most), key=lambda p: (len(p[0] + p[1]), p))
+    ranks = {pair: rank(pair) for pair in best}
+    top = max(ranks.values())
+    best = [pair for pair in best if ranks[pair] == top]
+    if len({pair[0] for pair in best}) > 1 and most > 1:
+        several = " and ".join(repr(pair[0]) for pair in best[:3])
+        what = f"holds several networks that fit equally well, under {several}"
+        raise ConfigError(what, where="checkpoint", fix="say which one with prefix")
+    removed, added = best[0]
+    return Renaming(removed, added, layout, _renamed(names, removed, added, shapes))
+
+
+def _hits(
+    names: Iterable[str], shapes: Collection[str]
+) -> dict[tuple[str, str], int]:
+    """How many names agree exactly after each pair of (removed, added) that helps any."""
+    lacking: dict[str, list[str]] = defaultdict(list)
+    for name in shapes:
+        for added, rest in _ends(name, _MOST_ADDED):
+            lacking[rest].append(added)
+    votes: Counter[tuple[str, str]] = Counter()
+    for name in names:
+        for removed, rest in _ends(name):
+            votes.update((removed, added) for added in lacking.get(rest, ()))
+    return dict(votes)
+
+
+def _ends(name: str, most: int | None = None) -> list[tuple[str, str]]:
+    """Each way to split a dotted name in two, the first part with its dot; both ends included."""
+    parts = name.split(".")
+    last = len(parts) - 1 if most is None else min(most, len(parts) - 1)
+    return [
+        ("".join(f"{part}." for part in parts[:cut]), ".".join(parts[cut:]))
+        for cut in range(last + 1)
+    ]
+
+
+def _renamed(
+    names: Mapping[str, str], removed: str, added: str, shapes: Collection[str]
+) -> dict[str, str]:
+    """Name in the checkpoint of each name of the network that a pair of prefixes finds."""
+    found = {}
+    for name, source in names.items():
+        if name.startswith(removed) and (ours := added + name[len(removed) :]) in shapes:
+            found[ours] = source
+    return found
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+_ENCODER = re.compile(
+    r"(?P<before>.*?)encoder\.stages\.(?P<stage>\d+)\.0\.convs\.(?P<conv>\d)\.(?P<rest>conv|norm)\."
+    r"(?P<kind>weight|bias)"
+)
+_DECODER = re.compile(
+    r"(?P<before>.*?)decoder\.stages\.(?P<stage>\d+)\.convs\.(?P<conv>\d)\.(?P<rest>conv|norm)\."
+    r"(?P<kind>weight|bias)"
+)
+_UPWARD = re.compile(r"(?P<before>.*?)decoder\.transpconvs\.(?P<stage>\d+)\.(?P<kind>weight|bias)")
+_LAST = re.compile(r"(?P<before>.*?)decoder\.seg_layers\.(?P<stage>\d+)\.(?P<kind>weight|bias)")
+
+
+def nnunet_names(names: Mapping[str, str]) -> dict[str, str] | None:
+    """Names of nnU-Net's plain U-Net in the words of MONAI's DynUNet; None if it is another one.
+
+    The two are the same network: two convolutions with instance normalisation and leaky ReLU at
+    each level, transposed convolutions between them. nnU-Net also has a bias before each
+    normalisation, which takes it away again; DynUNet has none, and none is missed.
+
+    Parameters
+    ----------
+    names
+        Names as they are to be shown, by plain name.
+
+    Returns
+    -------
+    dict or None
+        The same with new names; others stay. Residual encoders have no counterpart.
+    """
+    coarsest = max(
+        (int(hit["stage"]) for name in names if (hit := _ENCODER.fullmatch(name))), default=None
+    )
+    if coarsest is None:
+        return None
+    made = {}
+    for name, source in names.items():
+        made[_translated(name, coarsest) or name] = source
+    return made
+
+
+def _translated(name: str, coarsest: int) -> str | None:
+    if "all_modules." in name or "decoder.encoder." in name:
+        return None  # the same tensors under second names
+    if hit := _ENCODER.fullmatch(name):
+        stage = int(hit["stage"])
+        block = f"downsamples.{stage - 1}"
+        block = "input_block" if stage == 0 else "bottleneck" if stage == coarsest else block
+    elif hit := _DECODER.fullmatch(name):
+        block = f"upsamples.{hit['stage']}.conv_block"
+    elif hit := _UPWARD.fullmatch(name):
+        return f"{hit['before']}upsamples.{hit['stage']}.transp_conv.conv.{hit['kind']}"
+    elif hit := _LAST.fullmatch(name):
+        if int(hit["stage"]) < coarsest - 1:
+            return None  # heads of coarser levels, for deep supervision
+        return f"{hit['before']}output_block.conv.conv.{hit['kind']}"
+    else:
+        return None
+    number = int(hit["conv"]) + 1
+    layer = f"conv{number}.conv" if hit["rest"] == "conv" else f"norm{number}"
+    return f"{hit['before']}{block}.{layer}.{hit['kind']}"
