@@ -141,8 +141,9 @@ def count_cells(
             continue
         seen.add(key)
         found.append((where, inside))
-    p = [_higher_here(errors, inside) if inside.sum() >= fewest else None for _, inside in found]
-    adjusted = iter(holm([value for value in p if value is not None]))
+    enough = [place for place, (_, inside) in enumerate(found) if inside.sum() >= fewest]
+    raw = _higher_there(errors, [found[place][1] for place in enough])
+    p = dict(zip(enough, zip(raw.tolist(), holm(raw).tolist(), strict=True), strict=True))
     everywhere = float(errors.mean()) if errors.size else 0.0
     cells = [
         Cell(
@@ -152,11 +153,10 @@ def count_cells(
             int(errors[inside].sum()),
             _rate(errors[inside], patients[inside], fewest, level, rng),
             float(errors[inside].sum() - everywhere * inside.sum()),
-            value,
-            None if value is None else float(next(adjusted)),
+            *p.get(place, (None, None)),
             inside,
         )
-        for (where, inside), value in zip(found, p, strict=True)
+        for place, (where, inside) in enumerate(found)
     ]
     # Of equal ones, the fewest factors and then the name decide, so that the order is the same.
     cells.sort(
@@ -194,12 +194,14 @@ def _rate(
     return cluster_proportion(errors, np.ones(n), patients, rng=rng, draws=_DRAWS, level=level)
 
 
-def _higher_here(errors: Flags, inside: Flags) -> float:
-    """One-sided p of Fisher's exact test."""
+def _higher_there(errors: Flags, cells: Sequence[Flags]) -> NDArray[np.float64]:
+    """One-sided p of Fisher's exact test (cells,) of each cell against the other rows."""
     from scipy.stats import hypergeom
 
-    here = int(errors[inside].sum())
-    return float(hypergeom.sf(here - 1, errors.size, int(errors.sum()), int(inside.sum())))
+    n = np.array([inside.sum() for inside in cells], np.int64)
+    wrong = np.array([(errors & inside).sum() for inside in cells], np.int64)
+    p: NDArray[np.float64] = hypergeom.sf(wrong - 1, errors.size, int(errors.sum()), n)
+    return np.clip(p, 0.0, 1.0)  # the tail may sum to a little more than 1
 
 
 def cell_frame(cells: Sequence[Cell], overall: Estimate, error: str) -> pl.DataFrame:

@@ -67,7 +67,7 @@ def errors_page(errors: Errors, cases: Mapping[str, str]) -> Page:
 
 def _basis(errors: Errors) -> list[Block]:
     lesions = errors.results.lesions
-    wrong = errors.false_positives
+    wrong, scans = errors.false_positives, errors.results.scans
     return [
         KeyNumbers(
             [
@@ -76,7 +76,11 @@ def _basis(errors: Errors) -> list[Block]:
                 ("patients", lesions["patient"].n_unique()),
                 ("candidates", None if wrong is None else int(wrong.errors.size)),
                 ("false positives", None if wrong is None else int(wrong.errors.sum())),
-                ("scans", errors.results.scans),
+                ("scans", scans),
+                (
+                    "false positives per scan",
+                    None if wrong is None or not scans else float(wrong.errors.sum()) / scans,
+                ),
             ]
         ),
         Fold("What is not known, and what was left out", [Listing(errors.notes)]),
