@@ -153,6 +153,7 @@ def test_a_threshold_is_chosen_locked_and_refused_on_its_own_cases(
     assert rates["threshold"][0].endswith("tuned on the test set")
 
 
+@pytest.mark.slow
 def test_a_phantom_goes_through_the_whole_command(tmp_path: Path) -> None:
     assert scalemai("phantom", "--small", "--n", 2, "--out", tmp_path / "r").code == 0
     said = scalemai(

@@ -40,6 +40,15 @@ __all__ = ["evaluation_page"]
 
 _MOST_NOTES = 20
 _SHOWN = ("dsc", "nsd_surfel", "hd95_mm", "assd_mm", "volume_error_share")
+_HEADINGS = {
+    "dsc": "DSC",
+    "iou": "IoU",
+    "hd_mm": "HD",
+    "hd95_mm": "HD95",
+    "assd_mm": "ASSD",
+    "volume_error_ml": "volume error",
+    "volume_error_share": "relative volume error",
+}
 _STATE_WORDS = {
     "both": "both hold voxels",
     "both_empty": "both empty",
@@ -70,17 +79,19 @@ def evaluation_page(
         Section("Segmentation", _segmentation(summary)),
     ]
     if summary.of_lesions:
-        sections.append(Section("Lesions", [_lesions(one, summary) for one in summary.of_lesions]))
+        blocks: list[Block] = [_lesions(one, summary) for one in summary.of_lesions]
+        blocks.append(Glossary(summary.lesions.definitions))
+        sections.append(Section("Lesions", blocks))
     if summary.of_patients:
         sections.append(Section("Patients", _patients(summary)))
     if pictures:
         sections.append(Section("Worst cases", [_WORST, *pictures]))
-    definitions: dict[str, Definition] = {
-        one.id: one for table in (*evaluation.tables, *summary.tables) for one in table.definitions
-    }
+    shown = {one.id for table in summary.tables for one in table.definitions}
+    rest = {one.id: one for table in evaluation.tables for one in table.definitions}
+    columns = [one for key, one in rest.items() if key not in shown]
     provenance = Provenance(evaluation.structures.cases, evaluation.structures.settings)
-    meaning: list[Block] = [Glossary(list(definitions.values())), provenance]
-    sections.append(Section("Definitions and provenance", meaning))
+    meaning: list[Block] = [Glossary(columns), provenance]
+    sections.append(Section("Columns of the tables, and provenance", meaning))
     request = evaluation.pairing.request
     return Page(title, _few(request.structures), sections)
 
@@ -163,8 +174,8 @@ def _segmentation(summary: Summary) -> list[Block]:
         )
         rows.append([name, *(counts.get(state, 0) for state in STATES)])
     heads = ["structure", *(_STATE_WORDS[state] for state in STATES)]
-    blocks.append(TableBlock(heads, rows, "Cases by state; how each is scored: see definitions."))
-    return blocks
+    caption = "Cases by state; how each is scored is part of the definitions."
+    return [*blocks, TableBlock(heads, rows, caption), Glossary(summary.structures.definitions)]
 
 
 def _statistics(
@@ -184,7 +195,7 @@ def _statistics(
     columns: list[str | Column] = ["structure"]
     for metric in metrics:
         one = definitions[metric]
-        columns.append(Column(one.name, one.unit, 1 if one.unit == "mm" else 3))
+        columns.append(Column(_short(one), one.unit, 1 if one.unit == "mm" else 3))
     caption = f"{statistic.capitalize()}s over cases, with intervals of resampled patients."
     return TableBlock(columns, rows, caption)
 
@@ -281,8 +292,9 @@ def _patients(summary: Summary) -> list[Block]:
         "threshold",
         *(Column(name) for name in _PATIENT_COLUMNS),
     ]
-    blocks.append(TableBlock(columns, rows, "One row per lesion structure; cases are counted."))
-    return blocks
+    caption = "One row per lesion structure; cases are counted."
+    glossary = Glossary(summary.patients.definitions)
+    return [*blocks, TableBlock(columns, rows, caption), glossary]
 
 
 _PATIENT_COLUMNS = ("sensitivity", "specificity", "PPV", "NPV", "balanced accuracy", "AUROC")
@@ -303,6 +315,15 @@ def _patient_row(one: PatientPerformance) -> list[Cell]:
         one.balanced_accuracy,
         one.auroc,
     ]
+
+
+def _short(definition: Definition) -> str:
+    """A heading that leaves room for numbers; the name in full is in the glossary."""
+    column = definition.column
+    if column.startswith("nsd_"):
+        kind, _, tolerance = column.removeprefix("nsd_").rpartition("_")
+        return f"NSD ({kind}), {tolerance.removesuffix('mm')} mm"
+    return _HEADINGS.get(column, definition.name)
 
 
 def _estimate(row: dict[str, Any] | None) -> Estimate | None:
