@@ -13,6 +13,7 @@ names: 106 tensors, 19.08 million parameters. Written from the paper and the lis
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = ["GenesisUNet", "genesis_unet"]
 _LEVELS = ("tr64", "tr128", "tr256", "tr512")
 
 
-class GenesisUNet(nn.Module):
+class GenesisUNet(nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """3D U-Net with batch normalisation; from (batch, in, x, y, z) to logits of the same lattice.
 
     Parameters
@@ -41,26 +42,28 @@ class GenesisUNet(nn.Module):
         before = in_channels
         for level, name in enumerate(_LEVELS):
             narrow = width << level
-            self.add_module(f"down_{name}", _Level(before, narrow, 2 * narrow))
+            ops = _twice(before, narrow, 2 * narrow)
+            self.add_module(f"down_{name}", nn.ModuleDict({"ops": ops}))
             before = 2 * narrow
-        for level in (2, 1, 0):
-            skipped = width << (level + 1)
-            self.add_module(f"up_{_LEVELS[level]}", _Up(before, skipped))
-            before = skipped
-        self.out_tr = _Out(before, out_channels)
+        for name in _LEVELS[-2::-1]:
+            after = before // 2
+            up = nn.ConvTranspose3d(before, before, 2, stride=2)
+            ops = _twice(before + after, after, after)
+            self.add_module(f"up_{name}", nn.ModuleDict({"up_conv": up, "ops": ops}))
+            before = after
+        self.out_tr = nn.ModuleDict({"final_conv": nn.Conv3d(before, out_channels, 1)})
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of an image whose sides are multiples of 8 voxels."""
-        skipped = []
-        seen = image
-        for level, name in enumerate(_LEVELS):
-            seen = self.get_submodule(f"down_{name}")(seen)
-            if level < len(_LEVELS) - 1:
-                skipped.append(seen)
-                seen = functional.max_pool3d(seen, 2)
-        for name in ("tr256", "tr128", "tr64"):
-            seen = self.get_submodule(f"up_{name}")(seen, skipped.pop())
-        logits: torch.Tensor = self.out_tr(seen)
+        seen = self.down_tr64["ops"](image)
+        finer = []
+        for name in _LEVELS[1:]:
+            finer.append(seen)
+            seen = self.get_submodule(f"down_{name}.ops")(functional.max_pool3d(seen, 2))
+        for name in _LEVELS[-2::-1]:
+            raised = self.get_submodule(f"up_{name}.up_conv")(seen)
+            seen = self.get_submodule(f"up_{name}.ops")(torch.cat((raised, finer.pop()), dim=1))
+        logits: torch.Tensor = self.out_tr["final_conv"](seen)
         return logits
 
 
@@ -69,7 +72,7 @@ def genesis_unet(inputs: int, outputs: int, parameters: Mapping[str, Any]) -> Ge
     return GenesisUNet(inputs, outputs, **parameters)
 
 
-class _Norm(nn.BatchNorm3d):
+class _Norm(nn.BatchNorm3d):  # type: ignore[misc]  # mypy does not follow torch
     """Batch normalisation that keeps the statistics it was trained with while it is frozen."""
 
     def train(self, mode: bool = True) -> _Norm:
@@ -77,44 +80,14 @@ class _Norm(nn.BatchNorm3d):
         return self
 
 
-class _Convolution(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
-        self.bn1 = _Norm(outputs)
-
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        return functional.relu(self.bn1(self.conv1(seen)))
+def _twice(inputs: int, first: int, second: int) -> nn.Sequential:
+    return nn.Sequential(_convolution(inputs, first), _convolution(first, second))
 
 
-class _Level(nn.Module):
-    def __init__(self, inputs: int, first: int, second: int) -> None:
-        super().__init__()
-        self.ops = nn.Sequential(_Convolution(inputs, first), _Convolution(first, second))
-
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.ops(seen)
-        return made
-
-
-class _Up(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.up_conv = nn.ConvTranspose3d(inputs, inputs, 2, stride=2)
-        both = inputs + outputs
-        self.ops = nn.Sequential(_Convolution(both, outputs), _Convolution(outputs, outputs))
-
-    def forward(self, seen: torch.Tensor, skipped: torch.Tensor) -> torch.Tensor:
-        both = torch.cat((self.up_conv(seen), skipped), dim=1)
-        made: torch.Tensor = self.ops(both)
-        return made
-
-
-class _Out(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.final_conv = nn.Conv3d(inputs, outputs, 1)
-
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.final_conv(seen)
-        return made
+def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+    layers = {
+        "conv1": nn.Conv3d(inputs, outputs, 3, padding=1),
+        "bn1": _Norm(outputs),
+        "relu": nn.ReLU(),
+    }
+    return nn.Sequential(OrderedDict(layers))

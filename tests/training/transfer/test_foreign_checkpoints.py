@@ -91,7 +91,10 @@ def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
     ("content", "container"),
     [
         (STATE, ""),
-        ({"net": STATE, "optimizer": {"state": {0: {"exp.avg": torch.ones(2)}}}, "epoch": 7}, "net"),
+        (
+            {"net": STATE, "optimizer": {"state": {0: {"exp.avg": torch.ones(2)}}}, "epoch": 7},
+            "net",
+        ),
         ({"network_weights": STATE, "trainer_name": "nnUNetTrainer"}, "network_weights"),
         ({"state_dict": STATE, "pytorch-lightning_version": "2.0"}, "state_dict"),
         ({"model": {"state_dict": STATE}, "scheduler": {"a.b": torch.ones(1)}}, "model.state_dict"),
@@ -173,7 +176,9 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, name: str) -> 
         saved(path, {"state_dict": {"a.b": torch.ones(2000)}})
     content = path.read_bytes()
     path.write_bytes(
-        {"text.pt": b"<html>not found</html>", "empty.pt": b""}.get(name, content[: len(content) // 2])
+        {"text.pt": b"<html>not found</html>", "empty.pt": b""}.get(
+            name, content[: len(content) // 2]
+        )
     )
     with pytest.raises(UnreadableFileError, match="cannot be read as") as caught:
         load_foreign(path)

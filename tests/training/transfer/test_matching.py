@@ -38,7 +38,6 @@ SMALL = {
     "swin-unetr": NetworkSpec("swin-unetr", {"feature_size": 12}),
     "unet": NetworkSpec("unet", {"channels": [4, 8, 16], "strides": [2, 2]}),
 }
-FEATURES = ("convInit", "down_layers", "up_layers", "up_samples")
 
 
 def checkpoint_of(state: dict[str, torch.Tensor]) -> ForeignCheckpoint:
@@ -165,7 +164,8 @@ def test_an_encoder_alone_must_be_asked_for() -> None:
 
 def test_teacher_and_student_are_not_guessed_between() -> None:
     theirs = monai("SegResNet", init_filters=8).state_dict()
-    state = prefixed(theirs, "teacher.") | prefixed(theirs, "student.")
+    other = {name: value.clone() for name, value in theirs.items()}
+    state = prefixed(theirs, "teacher.") | prefixed(other, "student.")
     ours = fresh(spec_of(SEGRESNET))
     with pytest.raises(ConfigError, match=r"'student\.' and 'teacher\.'; say which one"):
         match_keys(state, ours)
@@ -210,7 +210,9 @@ def test_half_precision_becomes_that_of_the_network() -> None:
     ours = fresh(spec_of(SEGRESNET))
     fill_network(ours, theirs.state_dict(), match_keys(theirs.state_dict(), ours, head="load"))
     assert {value.dtype for value in ours.state_dict().values()} == {torch.float32}
-    assert torch.equal(ours.state_dict()["convInit.conv.weight"], theirs.float().convInit.conv.weight)
+    assert torch.equal(
+        ours.state_dict()["convInit.conv.weight"], theirs.float().convInit.conv.weight
+    )
 
 
 def test_layers_that_are_not_known_are_no_reason_to_change_shapes() -> None:
@@ -293,4 +295,6 @@ def test_the_report_is_json_that_holds_every_tensor(tmp_path: Path) -> None:
     assert plain["share_of_parameters"] == 1.0
     assert len(plain["tensors"]) == 83
     head = [one for one in plain["tensors"] if one["status"] == "head"]
-    assert {"name": "conv_final.2.conv.bias", "shape": [3], "there": [25]}.items() <= head[1].items()
+    assert {"name": "conv_final.2.conv.bias", "shape": [3], "there": [25]}.items() <= head[
+        1
+    ].items()

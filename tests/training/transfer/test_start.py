@@ -59,7 +59,7 @@ def test_frozen_trains_the_head_alone(checkpoint: ForeignCheckpoint) -> None:
 
 def test_partial_trains_the_decoder_too(checkpoint: ForeignCheckpoint) -> None:
     changed = trained("partial", checkpoint)
-    assert HEAD < changed
+    assert changed > HEAD
     parts = {name.partition(".")[0] for name in changed}
     assert parts == {"up_samples", "up_layers", "conv_final"}
 
@@ -107,7 +107,9 @@ def test_the_decoders_begin_after_the_coarsest_level() -> None:
         for layer, module in network.named_modules():
             if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
                 module.register_forward_hook(
-                    lambda _m, _i, out, layer=layer: order.append((layer, out.shape[-1]))
+                    lambda _m, _i, out, layer=layer, order=order: order.append(
+                        (layer, out.shape[-1])
+                    )
                 )
         with torch.no_grad():
             network(torch.zeros(1, 1, 64, 64, 64))

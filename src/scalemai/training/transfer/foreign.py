@@ -97,9 +97,12 @@ def load_foreign(path: Path, *, container: str | None = None) -> ForeignCheckpoi
 def _of_detector(folder: Path) -> ForeignCheckpoint:
     detector = read_detector(folder)
     file = folder / "weights.safetensors"
-    stated = {"organ": detector.spec.organ, "classes": list(detector.spec.classes)}
-    stated["spacing_mm"] = list(detector.spec.preprocessing.spacing_mm)
-    stated["window_hu"] = list(detector.spec.preprocessing.window_hu)
+    stated = {
+        "organ": detector.spec.organ,
+        "classes": list(detector.spec.classes),
+        "spacing_mm": list(detector.spec.preprocessing.spacing_mm),
+        "window_hu": list(detector.spec.preprocessing.window_hu),
+    }
     state = detector.network.state_dict()
     return ForeignCheckpoint(
         file, _sha256(file), "detector", state, stated=stated, spec=detector.spec
@@ -135,14 +138,16 @@ def _sha256(file: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
-        raise UnreadableFileError(what, where=file, fix="check the path and its permissions") from error
+        raise UnreadableFileError(
+            what, where=file, fix="check the path and its permissions"
+        ) from error
 
 
 def _stated(loaded: Any) -> dict[str, Any]:
     """What a PyTorch file says beside its weights, as far as its form is known."""
     if not isinstance(loaded, Mapping):
         return {}
-    said = {
+    said: dict[str, Any] = {
         name: value
         for name, value in loaded.items()
         if isinstance(name, str) and isinstance(value, str | int | float | bool)

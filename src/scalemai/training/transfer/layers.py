@@ -82,9 +82,7 @@ def decoder_of(spec: DetectorSpec, names: Mapping[str, object]) -> frozenset[str
     return found
 
 
-def _differing(
-    one: Mapping[str, torch.Size], other: Mapping[str, torch.Size]
-) -> frozenset[str]:
+def _differing(one: Mapping[str, torch.Size], other: Mapping[str, torch.Size]) -> frozenset[str]:
     return frozenset(name for name, shape in one.items() if other.get(name) != shape)
 
 

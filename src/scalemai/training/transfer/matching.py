@@ -110,7 +110,8 @@ def fill_network(network: nn.Module, state: State, report: MatchReport) -> None:
     own = network.state_dict()
     with torch.no_grad():
         for one in report.of("loaded", "adapted"):
-            assert one.source is not None and one.name is not None  # of these two kinds
+            assert one.source is not None
+            assert one.name is not None
             if one.name not in own or one.source not in state:
                 fix = "match the keys of this checkpoint and this network"
                 raise ConfigError("the report is of others", where=one.name, fix=fix)
@@ -157,13 +158,15 @@ def _has_fewer_channels(there: torch.Size, shape: torch.Size) -> bool:
 
 
 def _left_aside(state: State, used: set[str]) -> list[TensorMatch]:
-    """Tensors of the checkpoint that nothing was done with, second names of others left out."""
+    """Tensors of the checkpoint that nothing was done with, each once if it has several names."""
     seen = {_place(state[name]) for name in used}
-    return [
-        TensorMatch("unexpected", None, name, None, tuple(value.shape))
-        for name, value in state.items()
-        if name not in used and (value.numel() == 0 or _place(value) not in seen)
-    ]
+    found = []
+    for name, value in state.items():
+        if name in used or (value.numel() and _place(value) in seen):
+            continue
+        seen.add(_place(value))
+        found.append(TensorMatch("unexpected", None, name, None, tuple(value.shape)))
+    return found
 
 
 def _place(value: torch.Tensor) -> tuple[object, ...]:
@@ -181,7 +184,7 @@ def _without_twins(network: nn.Module) -> dict[str, tuple[str, ...]]:
 def _taken(one: TensorMatch, state: State, parameters: Mapping[str, int]) -> int:
     if one.name is None or one.source is None or one.status not in ("loaded", "adapted"):
         return 0
-    return min(state[one.source].numel(), parameters[one.name])
+    return min(int(state[one.source].numel()), parameters[one.name])
 
 
 def _require(report: MatchReport, least: float) -> None:

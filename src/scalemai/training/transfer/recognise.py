@@ -43,9 +43,7 @@ def _segresnet(state: State) -> NetworkSpec:
     down = _blocks(state, r"down_layers\.(\d+)\.(\d+)\.norm1\.weight")
     up = _blocks(state, r"up_layers\.(\d+)\.(\d+)\.norm1\.weight")
     width = int(state["convInit.conv.weight"].shape[0])
-    return NetworkSpec(
-        "segresnet", {"init_filters": width, "blocks_down": down, "blocks_up": up}
-    )
+    return NetworkSpec("segresnet", {"init_filters": width, "blocks_down": down, "blocks_up": up})
 
 
 def _swin_unetr(state: State) -> NetworkSpec:

@@ -24,6 +24,7 @@ _WRAPPERS = frozenset(
 """Parts of names that torch.compile, Fabric, activation checkpointing and FSDP put in, anywhere."""
 
 _MOST_ADDED = 2  # parts of a name that a checkpoint of a part of the network may lack
+_FEWEST_OF_A_PART = 10  # names; fewer agree by chance, such as weight and bias of two layers
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def _best(
     ranks = {pair: rank(pair) for pair in best}
     top = max(ranks.values())
     best = [pair for pair in best if ranks[pair] == top]
-    if len({pair[0] for pair in best}) > 1 and most > 1:
+    # Below half, they are no two networks, but names that agree by chance; the share will tell.
+    if len({pair[0] for pair in best}) > 1 and 2 * most >= len(shapes):
         several = " and ".join(repr(pair[0]) for pair in best[:3])
         what = f"holds several networks that fit equally well, under {several}"
         raise ConfigError(what, where="checkpoint", fix="say which one with prefix")
@@ -112,9 +114,7 @@ def _best(
     return Renaming(removed, added, layout, _renamed(names, removed, added, shapes))
 
 
-def _hits(
-    names: Iterable[str], shapes: Collection[str]
-) -> dict[tuple[str, str], int]:
+def _hits(names: Iterable[str], shapes: Collection[str]) -> dict[tuple[str, str], int]:
     """How many names agree exactly after each pair of (removed, added) that helps any."""
     lacking: dict[str, list[str]] = defaultdict(list)
     for name in shapes:
@@ -124,7 +124,12 @@ def _hits(
     for name in names:
         for removed, rest in _ends(name):
             votes.update((removed, added) for added in lacking.get(rest, ()))
-    return dict(votes)
+    under = Counter(added for name in shapes for added, _ in _ends(name, _MOST_ADDED))
+    return {
+        (removed, added): count
+        for (removed, added), count in votes.items()
+        if not added or (count >= _FEWEST_OF_A_PART and 2 * count >= under[added])
+    }
 
 
 def _ends(name: str, most: int | None = None) -> list[tuple[str, str]]:

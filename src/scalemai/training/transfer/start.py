@@ -27,7 +27,15 @@ from scalemai.training.transfer.layers import decoder_of, layers_of
 from scalemai.training.transfer.matching import LEAST_SHARE, fill_network, match_keys
 from scalemai.training.transfer.report import MatchReport
 
-__all__ = ["DECAY", "Head", "Mode", "Start", "learning_rate_factors", "parameter_groups", "start_from"]
+__all__ = [
+    "DECAY",
+    "Head",
+    "Mode",
+    "Start",
+    "learning_rate_factors",
+    "parameter_groups",
+    "start_from",
+]
 
 Mode = Literal["frozen", "partial", "full"]
 Head = Literal["auto", "new", "load"]
@@ -177,9 +185,7 @@ def learning_rate_factors(
     if mode != "frozen":
         decoder = decoder_of(spec, dict.fromkeys(names))
     deep = decay**2 if mode == "full" else 0.0
-    return {
-        name: 1.0 if name in head else decay if name in decoder else deep for name in names
-    }
+    return {name: 1.0 if name in head else decay if name in decoder else deep for name in names}
 
 
 def parameter_groups(network: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
