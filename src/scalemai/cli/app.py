@@ -26,12 +26,15 @@ from scalemai.cli.errors import errors
 from scalemai.cli.evaluate import evaluate
 from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
+from scalemai.cli.nnunet import nnunet_app
 from scalemai.cli.population import population
 from scalemai.cli.predict import predict
 from scalemai.cli.reading import reader_study
 from scalemai.cli.remove import remove
 from scalemai.cli.rewind import rewind
 from scalemai.cli.scaling import scaling
+from scalemai.cli.subgroups import subgroups
+from scalemai.cli.train import train
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -188,13 +191,16 @@ app.command()(grow)
 app.add_typer(audit_app, name="audit")
 app.command()(describe)
 app.add_typer(population, name="population")
+app.add_typer(nnunet_app, name="nnunet")
 app.command()(remove)
 app.command()(rewind)
 app.command()(gallery)
 app.command()(compare)
 app.command()(reader_study)
+app.command()(subgroups)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(train)
 app.command()(scaling)
 app.command()(errors)
 
