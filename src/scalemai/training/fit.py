@@ -186,15 +186,22 @@ def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
 
 
 def _launched(fabric: Fabric, job: _Job) -> None:
-    from torch.multiprocessing import ProcessRaisedException
+    from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
     try:
         with listening():  # a signal reaches the processes too, and they stop by themselves
-            fabric.launch(partial(_run, job=job))  # Fabric would search arguments for modules
-    except ProcessRaisedException as error:
+            fabric.launch(partial(_run_one, job=job))  # Fabric would search arguments for modules
+    except (ProcessExitedException, ProcessRaisedException) as error:
         reason = str(error).strip().splitlines()[-1]
         what = f"a training process failed ({reason})"
         raise ScaleMAIError(what, where=job.out, fix="the last checkpoint is kept") from error
+
+
+def _run_one(fabric: Fabric, job: _Job) -> None:
+    """One process of several, which leaves the others in good order."""
+    _run(fabric, job)
+    fabric.barrier()
+    torch.distributed.destroy_process_group()  # gloo's threads abort a process that ends before
 
 
 def _run(fabric: Fabric, job: _Job) -> None:
@@ -243,7 +250,9 @@ class _Trainer:
                 best=found.record.best,
             )
         self.record = record
-        bare = bare.to(fabric.device, memory_format=self.layout)
+        # DDP's buckets want gradients laid out plainly.
+        weights = self.layout if fabric.world_size == 1 else torch.contiguous_format
+        bare = bare.to(fabric.device, memory_format=weights)
         own = self.config.optimiser
         adam = torch.optim.AdamW(
             bare.parameters(), lr=own.learning_rate, weight_decay=own.weight_decay
