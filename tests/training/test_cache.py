@@ -101,6 +101,28 @@ def test_sides_are_parts_and_one_side_is_enough(tmp_path: Path) -> None:
     assert [p.name for p in cache["one"].parts.values()] == ["kidney_left"]
 
 
+def test_vessels_are_kept_with_the_part_that_they_run_in(tmp_path: Path) -> None:
+    masks = pancreas()
+    duct = masks["pancreas"] & ball((0.0, 6.0, 0.0), 8.0)
+    beside = ball((0.0, 26.0, 0.0), 10.0)
+    whole = {**masks, "pancreatic_duct": duct, "superior_mesenteric_artery": beside}
+    case = one_case(write_patient(tmp_path / "set" / "a", whole))
+    ready = prepare_cases([case], SPEC, tmp_path / "cache")["a"]
+    i, j, k = (slice(None),) * 3
+    tissue = ready.read((i, j, k)).tissue
+    volume = case.volume()
+    for name, mask in (("pancreatic_duct", duct), ("superior_mesenteric_artery", beside)):
+        values = ready.class_map.values_of(name)
+        same = prepare(volume, case.mask("pancreas"), SPEC.preprocessing, {1: mask}).labels
+        assert same is not None
+        assert (np.isin(tissue, values) & (same > 0)).sum() > 0.8 * (same > 0).sum()
+    organ_values = ready.class_map.values_of("pancreas")
+    assert np.array_equal(np.isin(tissue, organ_values), ready.prepared.organ)
+    assert {ready.parts[part].name for part, beside in ready.tissues if part} == {
+        f"pancreas_{site}" for site in ("head", "body", "tail")
+    }
+
+
 def test_a_case_is_made_once_and_again_only_if_it_changed(tmp_path: Path) -> None:
     cases = write_set(tmp_path / "set", normal=2)
     cache = prepare_cases(cases, SPEC, tmp_path / "cache")

@@ -230,6 +230,36 @@ def test_lesions_without_room_become_background_and_are_counted(cache: Cache) ->
         assert some[n]["missed"] == 4
 
 
+def test_own_lesions_that_are_pushed_aside_keep_their_class(cache: Cache) -> None:
+    name = cache.ids_of("real")[0]
+    pushing = replace(ANY, kind="pnet", diameter_mm=(18.0, 26.0), mass_effect=True)
+    one = cache.subset([name])
+    some = patches(one, real=[name], synthetic=pushing, share_synthetic=1.0, effects=True)
+    moved = 0
+    for n in range(8):
+        draft, _ = some._draft(str(n), np.random.default_rng(n))
+        if draft.source == "synthetic":
+            assert set(np.unique(draft.labels)) <= {0, 1}
+            assert not ((draft.labels > 0) & ~draft.organ).any()
+            moved += 1
+    assert moved
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["ts_example_3mm", "crlm1004"])
+def test_lesions_grow_in_patches_of_real_ct(shared_data: Path, tmp_path: Path, name: str) -> None:
+    spec = DetectorSpec(
+        "liver", ("liver_lesion",), Preprocessing(spacing_mm=(3.0, 3.0, 3.0)), patch=(32, 32, 32)
+    )
+    real = prepare_cases(open_cases(shared_data / "abdomen" / name), spec, tmp_path / "cache")
+    lesion = LesionSpec(organ="liver", diameter_mm=(8.0, 30.0))
+    some = patches(real, spec=spec, synthetic=lesion, share_background=0.0)
+    made = [some.sample(n) for n in range(12)]
+    assert all(one.source == "synthetic" for one in made)
+    assert all((one.label == 1).any() for one in made)
+    assert all(np.isfinite(one.image).all() and np.abs(one.image).max() <= 1.0 for one in made)
+
+
 def test_memory_does_not_grow_with_the_data_set(cache: Cache) -> None:
     some = varied(cache)
     arrays = sum(p.stat().st_size for p in cache.folder.rglob("*.npy"))
