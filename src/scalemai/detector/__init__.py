@@ -4,6 +4,7 @@
 
     spec            in plain data, no torch: organ, classes, preprocessing, network
     preprocessing   a scan as the network sees it, and the way back to the scan's own grid
+    organ_mask      the organ's mask as the network is shown it: holes and bites closed
     network         the network of a spec (torch)
     files           a folder: detector.json, weights.safetensors, card.md
 

@@ -5,10 +5,12 @@
     cases --prepare_cases--> Cache --Patches--> patches with fresh lesions --train--> Detector
 
     classes      which value a lesion has in the labels
-    preparing    one case on the detector's lattice: attenuation, labels, parts of the organ
+    parts        head, body, tail; sides; lobes; and the vessels in them
+    preparing    one case on the detector's lattice: attenuation, labels, tissue
     cases        a prepared case on disk, memory-mapped
     cache        all of them: made once, resumable
     sampling     what a patch shows: balanced over sizes and places
+    cutting      the box that a lesion grows in, and the patch cut from it
     patches      the torch data set of patches
     corruption   organ masks as segmentation gives them, not as they should be
     augment      other scanners, other doses, other ways to lie
