@@ -15,7 +15,8 @@
     rows · files · page   what is written
 
 The intervals take the fitted law for granted. Simulated coverage of nominal 95 % intervals, with a
-power law with floor, 7 sizes, 3 seeds and 300 patients, is 93 to 96 % for the floor, predictions,
-slopes, gains, equivalent numbers of scans and plans; the choice between laws is not within them,
-so every plausible law is shown.
+power law with floor, 7 sizes, 3 draws and 300 patients, is 93 to 97 % for the floor, predictions,
+slopes, gains, equivalent numbers of scans and plans. With the law chosen by AICc in the same data
+it was 93.5 % (of 200 studies) for a prediction at twice the largest size, and 95 % for the range
+over all plausible laws, which is why all of them are shown.
 """
