@@ -140,6 +140,13 @@ def test_findings_name_the_side_and_the_site_that_they_lie_in(tmp_path: Path) ->
     found = predicted(folder, detector("kidney", ["kidney_lesion"])).findings
     assert [one.part for one in found] == ["kidney_right", "kidney_left"]
     assert [one.site for one in found] == ["right", "left"]
+    # One mask for both sides: they are told apart by where they lie.
+    grid = turned((1, 0, 2), (1, -1, 1))
+    write_host(tmp_path / "both", grid, balls, organs=kidneys, masks=False)
+    both = np.logical_or.reduce([within(grid, *where) for where in kidneys.values()])
+    save(tmp_path / "both" / "segmentations" / "kidney.nii.gz", both.astype(np.uint8), grid)
+    found = predicted(tmp_path / "both", detector("kidney", ["kidney_lesion"])).findings
+    assert [one.part for one in found] == ["kidney_right", "kidney_left"]
     gland = {
         "pancreas": ((0.0, 0.0, 0.0), (40.0, 12.0, 14.0)),
         "pancreas_head": ((26.0, 0.0, 0.0), (14.0, 12.0, 14.0)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from scalemai.geometry import Grid, Region
 from scalemai.inference.device import Engine, started
 from scalemai.inference.findings import Finding, find, measure, total_levels
 from scalemai.inference.organ import read_organ_mask
-from scalemai.inference.parts import locate
+from scalemai.inference.parts import locate, parts_of, sides_of
 from scalemai.inference.settings import Runtime, Settings
 from scalemai.inference.windows import FULL, plan_windows, predict_levels
 from scalemai.volume import Mask, Volume
@@ -187,7 +187,6 @@ def predict_case(
             region = region_of_interest(organ, margin_mm)
         levels, windows = _levels(many, volume, organ, region, engine, chosen, case.id)
     labels, pieces = find(levels, grid, region, chosen.threshold, chosen.minimum_mm3)
-    several = facts.structures if len(facts.structures) > 1 else ()
     findings = measure(
         pieces,
         levels,
@@ -195,8 +194,8 @@ def predict_case(
         region,
         kinds=() if spec.classes == (facts.lesion,) else spec.classes,
         organ=organ,
-        sites=locate(pieces, given, grid, region, facts.sites),
-        parts=locate(pieces, given, grid, region, {name: (name,) for name in several}),
+        sites=locate(pieces, parts_of(given, grid, facts.sites), region) if pieces else {},
+        parts=locate(pieces, _structures(given, facts, organ, grid), region) if pieces else {},
     )
     provenance = {
         "version": __version__,
@@ -273,6 +272,18 @@ def _levels(
                 total += interpolate(found[number], grid, target)
             into[part] = np.rint(total / len(lattices))
     return levels, windows
+
+
+def _structures(
+    case: Case, facts: Organ, organ: Mask | None, grid: Grid
+) -> Iterator[tuple[str, Mask]]:
+    """The structures that make up an organ of several, by their masks or by where they lie."""
+    if len(facts.structures) == 1:
+        return
+    if any(case.has(name) for name in facts.structures):
+        yield from parts_of(case, grid, {name: (name,) for name in facts.structures})
+    elif organ is not None:
+        yield from sides_of(organ, facts.structures)
 
 
 def _described(detector: Detector) -> dict[str, Any]:
