@@ -108,7 +108,7 @@ def test_tumors_are_fresh_in_every_epoch_and_the_same_in_the_same(cache: Cache) 
 
 def test_sizes_and_parts_are_shown_evenly(cache: Cache) -> None:
     some = patches(cache, real=cache.ids_of("real"), length=300)
-    drawn = [some._draft(str(n), np.random.default_rng(n))[0] for n in range(300)]
+    drawn = [some.sample(n) for n in range(300)]
     sources = Counter(one.source for one in drawn)
     assert sources["background"] == pytest.approx(75, abs=25)
     assert sources["real"] == pytest.approx(112, abs=30)
@@ -159,16 +159,13 @@ def test_hosts_keep_their_own_lesions(cache: Cache) -> None:
     name = cache.ids_of("real")[0]
     one = cache.subset([name])
     some = patches(one, real=[name], share_synthetic=1.0, share_background=0.0)
-    whole = one[name].prepared
     kept = 0
     for n in range(20):
-        draft, _ = some._draft(str(n), np.random.default_rng(n))
-        assert draft.source == "synthetic"
-        before = int((whole.labels == 1).sum())
-        new = sum(int(lesion.mask.sum()) for lesion in draft.lesions)
-        kept += int((draft.labels == 1).sum()) > new
-        assert int((draft.labels == 1).sum()) <= before + new
-    assert kept > 10
+        made = some.sample(n)
+        assert made.source == "synthetic"
+        new = sum(int(lesion.mask.sum()) for lesion in made.lesions)
+        kept += int((made.label == 1).sum()) > new
+    assert kept > 8
 
 
 def test_cases_with_lesions_that_are_not_asked_for_are_left_aside(cache: Cache) -> None:
@@ -234,15 +231,15 @@ def test_own_lesions_that_are_pushed_aside_keep_their_class(cache: Cache) -> Non
     name = cache.ids_of("real")[0]
     pushing = replace(ANY, kind="pnet", diameter_mm=(18.0, 26.0), mass_effect=True)
     one = cache.subset([name])
-    some = patches(one, real=[name], synthetic=pushing, share_synthetic=1.0, effects=True)
-    moved = 0
-    for n in range(8):
-        draft, _ = some._draft(str(n), np.random.default_rng(n))
-        if draft.source == "synthetic":
-            assert set(np.unique(draft.labels)) <= {0, 1}
-            assert not ((draft.labels > 0) & ~draft.organ).any()
-            moved += 1
-    assert moved
+    how = {"share_background": 0.0, "share_synthetic": 1.0, "effects": True}
+    some = patches(one, real=[name], synthetic=pushing, **how)
+    made = [some.sample(n) for n in range(8)]
+    assert {sample.source for sample in made} == {"synthetic"}
+    for sample in made:
+        assert set(np.unique(sample.label)) <= {0, 1, IGNORE}
+        assert sample.image[1][sample.label == 1].all()
+    alone = sum(int(lesion.mask.sum()) for sample in made for lesion in sample.lesions)
+    assert sum(int((sample.label == 1).sum()) for sample in made) > alone
 
 
 @pytest.mark.real
