@@ -103,6 +103,7 @@ def _home(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _better(text: str | None) -> Better | None:
-    if text is None or text == "higher" or text == "lower":
-        return text
-    raise ConfigError(f"{text!r} is no direction", where="--better", fix="give higher or lower")
+    if text not in (None, "higher", "lower"):
+        fix = "give higher or lower"
+        raise ConfigError(f"{text!r} is no direction", where="--better", fix=fix)
+    return "higher" if text == "higher" else "lower" if text == "lower" else None

@@ -45,7 +45,7 @@ class Joined:
             )
         if self.without_results:
             count = len(self.without_results)
-            notes.append(f"{count} {self.key}s of the metadata have no results")
+            notes.append(f"{count} {self.key}s of the metadata have no row in this metric")
         return tuple(notes)
 
 
