@@ -66,11 +66,14 @@ def evaluate(
         str, typer.Option(help="A missing prediction is a failure (fail), or left out (omit).")
     ] = "fail",
     images: Annotated[
-        Path | None, typer.Option(help="CTs of the cases, for pictures of the worst ones.")
+        Path | None, typer.Option(help="CTs of the cases, for contrast and for pictures.")
     ] = None,
     metadata: Annotated[
-        Path | None, typer.Option(help="Table by case: patient, sex, age, ... (CSV, XLSX).")
+        Path | None, typer.Option(help="Table by case or patient: sex, age, ... (CSV, XLSX).")
     ] = None,
+    facts: Annotated[
+        bool, typer.Option(help="Look up site, kind, contrast and neighbour of each lesion.")
+    ] = True,
     pictures: Annotated[int, typer.Option(min=0, help="Most pictures of worst cases.")] = 6,
     seed: Seed = 0,
     workers: Workers = None,
@@ -103,9 +106,10 @@ def evaluate(
         gate=gate,
         preset=preset,
         missing=missing,
+        facts=facts,
     )
     points = [read_operating_point(path) for path in operating_point or ()]
-    facts = None if metadata is None else read_case_facts(metadata)
+    known = None if metadata is None else read_case_facts(metadata)
     cts = None
     if images is not None:
         from scalemai.cli.options import open_dataset
@@ -113,7 +117,7 @@ def evaluate(
         cts = open_dataset(images)
     predictions = open_masks(prediction, class_map=prediction_class_map or class_map)
     references = open_masks(reference, class_map=class_map, layout=layout)
-    pairing = pair(predictions, references, request, images=cts, metadata=facts)
+    pairing = pair(predictions, references, request, images=cts, metadata=known)
     remark(pairing.notes)
     processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
     with open_ledger(out, pairing) as ledger:

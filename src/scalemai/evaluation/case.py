@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scalemai.case import Presence
 from scalemai.evaluation.crops import Crop, crop, empty, read_crops
+from scalemai.evaluation.facts import CaseFacts, phase_of
 from scalemai.evaluation.lattice import upright
 from scalemai.evaluation.lesions.components import Component, find_components
 from scalemai.evaluation.lesions.matching import match
@@ -89,8 +90,10 @@ def evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
     files = sources_of(pair, request)
     result = CaseResult(pair.id, case_digest(files))
     masks = _Masks.read(pair, request, grid)
+    facts = CaseFacts(pair, grid, masks.reference, request.lesions or ()) if request.facts else None
     for name in request.structures:
-        _evaluate(name, masks, pair, request, result)
+        _evaluate(name, masks, pair, request, result, facts)
+    result.notes += [] if facts is None else facts.notes
     return result
 
 
@@ -172,7 +175,12 @@ class _Masks:
 
 
 def _evaluate(
-    name: str, masks: _Masks, pair: PairedCase, request: Request, result: CaseResult
+    name: str,
+    masks: _Masks,
+    pair: PairedCase,
+    request: Request,
+    result: CaseResult,
+    facts: CaseFacts | None,
 ) -> None:
     """Add the rows of one structure."""
     is_a_lesion = name in (request.lesions or ())
@@ -195,7 +203,7 @@ def _evaluate(
         return
     omitted = prediction is None and request.missing == "omit"
     if reference is not None and not omitted:
-        _match(reference, prediction, probability, place, pair, request, result)
+        _match(reference, prediction, probability, place, pair, request, result, facts)
     score = None
     if prediction is not None:
         score = _score(name, prediction, probability, masks, request)
@@ -254,6 +262,7 @@ def _match(
     pair: PairedCase,
     request: Request,
     result: CaseResult,
+    facts: CaseFacts | None,
 ) -> None:
     grid = reference.grid
     lesions = find_components(reference.full(), grid)
@@ -273,17 +282,18 @@ def _match(
         reference_minimum_mm3=request.reference_minimum_mm3,
     )
     organ = organ_of(place["structure"])
-    facts = {name: pair.metadata[name] for name in ("phase",) if pair.metadata.get(name)}
+    if facts is None:
+        stated = phase_of(pair)
+        of_lesions, of_candidates = (
+            {one.number: stated for one in found} for found in (lesions, candidates)
+        )
+    else:
+        of_lesions, of_candidates = facts.of(place["structure"], lesions, candidates)
     result.lesions += lesion_rows(
-        matching,
-        lesions,
-        **place,
-        organ=organ,
-        bins=request.bins,
-        facts={one.number: facts for one in lesions},
+        matching, lesions, **place, organ=organ, bins=request.bins, facts=of_lesions
     )
     result.candidates += candidate_rows(
-        matching, candidates, **place, organ=organ, facts={one.number: facts for one in candidates}
+        matching, candidates, **place, organ=organ, facts=of_candidates
     )
 
 

@@ -169,9 +169,15 @@ def pair(
 
 
 def organ_of(name: str) -> str | None:
-    """The organ that a lesion structure belongs to; None if that is not known."""
+    """The organ that a lesion structure belongs to; None if that is not known.
+
+    Of a kind of lesion (``kidney_cyst``) it is the organ of the wider group.
+    """
     try:
-        return structure(name).parent
+        parent = structure(name).parent
+        while parent is not None and is_lesion(parent):
+            parent = structure(parent).parent
+        return parent
     except UnknownNameError:
         return None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from scalemai.errors import UnreadableFileError
 from scalemai.evaluation.case import CaseResult, evaluate_case, sources_of
+from scalemai.evaluation.facts import fact_files
 from scalemai.evaluation.pairing import PairedCase
 from scalemai.evaluation.request import Request
 from scalemai.io.atomic import atomic_path
@@ -67,9 +67,9 @@ def is_current(pair: PairedCase, out: Path, request: Request) -> bool:
 
 
 def _state(pair: PairedCase, request: Request) -> list[list[str | int]]:
-    """Name, size and time of change of every file of a case."""
+    """Name, size and time of change of every file of a case; those of facts may be gone."""
     sources = sources_of(pair, request).values()
-    paths: Iterable[Path] = {source.path for role in sources for source in role.values()}
+    paths = {source.path for role in sources for source in role.values()}
     found: list[list[str | int]] = []
     for path in sorted(paths):
         try:
@@ -78,4 +78,11 @@ def _state(pair: PairedCase, request: Request) -> list[list[str | int]]:
             what = error.strerror or "cannot be read"
             raise UnreadableFileError(what, where=path, fix="check the file") from error
         found.append([str(path), status.st_size, status.st_mtime_ns])
+    for path in fact_files(pair) if request.facts else ():
+        if path not in paths:
+            try:
+                status = path.stat()
+                found.append([str(path), status.st_size, status.st_mtime_ns])
+            except OSError:
+                found.append([str(path), -1, -1])
     return found

@@ -9,6 +9,7 @@ from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.definitions import Definition
 from scalemai.evaluation.lesions.bins import DEFAULT_BINS, SizeBins
 from scalemai.evaluation.lesions.definitions import candidate_definitions, lesion_definitions
+from scalemai.evaluation.lesions.fact_definitions import FACT_DEFINITIONS
 from scalemai.evaluation.lesions.rules import MatchingRule
 from scalemai.evaluation.patients.definitions import ROWS, score_definition
 from scalemai.evaluation.patients.presets import PRESETS, preset
@@ -67,6 +68,9 @@ class Request:
     missing
         A missing prediction is a failure (``"fail"``: an empty prediction, counted) or is left
         out (``"omit"``, counted too).
+    facts
+        Whether site, kind, contrast and neighbour of lesions and candidates are looked up
+        (:mod:`scalemai.evaluation.facts`), for which further masks and the CT are read.
 
     Raises
     ------
@@ -87,6 +91,7 @@ class Request:
     preset: str | None = None
     score: Score | None = None
     missing: Missing = "fail"
+    facts: bool = True
 
     def __post_init__(self) -> None:
         check_tolerances(self.tolerances_mm)
@@ -132,6 +137,7 @@ class Request:
             "preset": self.preset,
             "score": self.score,
             "missing": self.missing,
+            "facts": self.facts,
         }
 
     def definitions(self) -> dict[str, tuple[Definition, ...]]:
@@ -140,10 +146,11 @@ class Request:
             "reference_minimum_mm3": self.reference_minimum_mm3,
             "prediction_minimum_mm3": self.prediction_minimum_mm3,
         }
+        facts = [one for one in FACT_DEFINITIONS if self.facts or one.column == "phase"]
         return {
             "structures": segmentation_definitions(self.tolerances_mm, self.policy),
-            "lesions": lesion_definitions(self.rule, bins=self.bins, **filters),
-            "candidates": candidate_definitions(self.rule, **filters),
+            "lesions": (*lesion_definitions(self.rule, bins=self.bins, **filters), *facts),
+            "candidates": (*candidate_definitions(self.rule, **filters), *facts),
             "patients": (*ROWS, *self._score()),
         }
 

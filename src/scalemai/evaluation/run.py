@@ -16,6 +16,8 @@ from scalemai._version import __version__
 from scalemai.engine import Ledger, Run
 from scalemai.engine import map as map_cases
 from scalemai.evaluation.case import CaseResult
+from scalemai.evaluation.facts import remarks
+from scalemai.evaluation.lesions.fact_definitions import FACT_DEFINITIONS
 from scalemai.evaluation.lesions.rows import candidate_frame, lesion_frame
 from scalemai.evaluation.pairing import PairedCase, Pairing
 from scalemai.evaluation.partial import (
@@ -50,7 +52,7 @@ class Evaluation:
     failed
         Cases whose files could not be used; they are in no table.
     notes
-        Remarks on single cases, each with its case.
+        Facts that are not known of any lesion, and remarks on single cases, each with its case.
     """
 
     pairing: Pairing
@@ -172,14 +174,23 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
     }
     digests = {result.case: result.digest for result in results}
     definitions = request.definitions()
+    optional = {one.id for one in FACT_DEFINITIONS}
 
     def table(kind: str, frame: pl.DataFrame) -> Table:
-        return Table(kind, frame, definitions.get(kind, ()), digests, settings)
+        # Facts that are not known of any row have no column.
+        meant = tuple(
+            one
+            for one in definitions.get(kind, ())
+            if one.id not in optional or one.column in frame.columns
+        )
+        return Table(kind, frame, meant, digests, settings)
+
+    lesions = lesion_frame(row for one in results for row in one.lesions)
 
     return Evaluation(
         pairing,
         table("structures", _structures(results, [d.column for d in definitions["structures"]])),
-        table("lesions", lesion_frame(row for one in results for row in one.lesions)),
+        table("lesions", lesions),
         table("candidates", candidate_frame(row for one in results for row in one.candidates)),
         table(
             "patients",
@@ -187,7 +198,10 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
         ),
         table("cases", _cases([case for case in pairing.cases if case.id in done])),
         failed,
-        tuple(f"{one.case}: {note}" for one in results for note in one.notes),
+        (
+            *(remarks(lesions) if request.facts else ()),
+            *(f"{one.case}: {note}" for one in results for note in one.notes),
+        ),
     )
 
 

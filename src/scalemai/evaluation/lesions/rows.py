@@ -70,6 +70,7 @@ FACTS: dict[str, type[pl.DataType]] = {
     "contrast_hu": pl.Float64,
     "phase": pl.String,
     "neighbour": pl.String,
+    "in_organ": pl.Boolean,
 }
 """Further columns, which both tables have where they are known."""
 
