@@ -113,7 +113,7 @@ def region_against_whole(spec: DetectorSpec, runtime: Runtime) -> None:
         case = scan(Path(folder))
         for name, settings in (
             ("organ region", Settings(minimum_mm3=50.0)),
-            ("whole scan", Settings(minimum_mm3=50.0, whole_scan=True, reach_mm=500.0)),
+            ("whole scan", Settings(minimum_mm3=50.0, whole_scan=True)),
         ):
             wall, cpu = time.perf_counter(), time.process_time()
             found[name] = predict_case(detector, case, settings, runtime)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +150,17 @@ def test_a_folder_that_is_no_detector_is_refused(data: Path, tmp_path: Path) -> 
     assert "cannot be read as a detector" in line
     assert "give the folder that scalemai train wrote" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_without_torch_the_extra_is_named(data: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from scalemai.cli.app import main\n"
+        f"sys.argv = ['scalemai', 'predict', {str(data)!r}, {str(data)!r}, '--out', 'out']\n"
+        "main()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert run.returncode == 1
+    assert run.stderr == "scalemai: detectors need torch; pip install 'scalemai[train]'\n"

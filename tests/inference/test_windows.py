@@ -83,7 +83,10 @@ def test_windows_without_organ_in_reach_are_skipped_and_background() -> None:
     prepared = region(organ.shape, organ)
     near, everything = Settings(reach_mm=6.0), ALL
     some = plan_windows(prepared, (32, 32, 32), near)
-    assert len(some) < 0.5 * len(plan_windows(prepared, (32, 32, 32), everything))
+    many = len(plan_windows(prepared, (32, 32, 32), everything))
+    assert len(some) < 0.5 * many
+    asked = Settings(reach_mm=6.0, whole_scan=True)
+    assert len(plan_windows(prepared, (32, 32, 32), asked)) == many
     one = detector(organ_channel=False, classes=["hcc"])
     found = predict_prepared(one, prepared, near, RUNTIME)
     full = predict_prepared(one, prepared, everything, RUNTIME)

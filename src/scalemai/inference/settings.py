@@ -26,8 +26,8 @@ class Settings:
         Average over the eight mirror images of every window: eight times the work.
     reach_mm
         How far beyond the organ's surface lesions are looked for. Windows that do not come so
-        near are skipped, and beyond it the probability is 0. Without a mask of the organ it has
-        no effect. The default is the author's estimate, to be refined.
+        near are skipped, and beyond it the probability is 0. The region of interest, whose margin
+        belongs to the detector, bounds it. The default is the author's estimate, to be refined.
     closing_mm
         Gaps of the organ's mask up to twice as wide are closed before use, since organ
         segmenters leave lesions out; holes are filled whatever their size
@@ -37,7 +37,7 @@ class Settings:
     minimum_mm3
         Findings of a smaller volume are left out, of the mask too.
     whole_scan
-        Look at the whole scan, not at the organ's region of interest alone.
+        Look at the whole scan, however far from the organ.
 
     Raises
     ------

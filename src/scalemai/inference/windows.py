@@ -74,9 +74,11 @@ def plan_windows(prepared: Prepared, patch: tuple[int, int, int], settings: Sett
     patch
         Voxels of a window. A region that is smaller is padded.
     settings
-        Overlap and reach.
+        Overlap, reach, and whether the whole scan is wanted.
     """
-    near = _within(prepared.organ, prepared.grid.spacing_mm, settings.reach_mm)
+    near = np.ones_like(prepared.organ)
+    if not settings.whole_scan:
+        near = _within(prepared.organ, prepared.grid.spacing_mm, settings.reach_mm)
     padded = [max(n, p) for n, p in zip(near.shape, patch, strict=True)]
     before = [(n - m) // 2 for n, m in zip(padded, near.shape, strict=True)]
     starts = [_starts(n, p, settings.overlap) for n, p in zip(padded, patch, strict=True)]
