@@ -54,7 +54,7 @@ def test_laplace_is_close_to_the_integral_where_units_are_informative() -> None:
         )  # fmt: skip
 
     exact = -2 * sum(unit(k) for k in range(12))
-    assert found.deviance == pytest.approx(exact, abs=0.1)
+    assert found.deviance == pytest.approx(exact, abs=0.3)  # of 569: 0.02 a unit
 
 
 def study(
