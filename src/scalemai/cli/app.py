@@ -35,6 +35,7 @@ from scalemai.cli.rewind import rewind
 from scalemai.cli.scaling import scaling
 from scalemai.cli.subgroups import subgroups
 from scalemai.cli.train import train
+from scalemai.cli.transfer import transfer
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -201,6 +202,7 @@ app.command()(subgroups)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(train)
+app.command()(transfer)
 app.command()(scaling)
 app.command()(errors)
 

@@ -16,12 +16,12 @@ from scalemai.detector.files import Detector, write_detector  # noqa: E402
 from scalemai.detector.genesis_unet import GenesisUNet  # noqa: E402
 from scalemai.errors import ConfigError, UnknownNameError  # noqa: E402
 from scalemai.training.transfer.foreign import ForeignCheckpoint, load_foreign  # noqa: E402
+from scalemai.training.transfer.groups import parameter_groups  # noqa: E402
 from scalemai.training.transfer.layers import DECODERS  # noqa: E402
 from scalemai.training.transfer.start import (  # noqa: E402
     DECAY,
     Mode,
     learning_rate_factors,
-    parameter_groups,
     start_from,
 )
 

@@ -14,7 +14,9 @@
     renaming    prefixes of wrappers, names of other frameworks
     matching    each tensor: loaded, adapted, of another shape, new
     report      the same as JSON and as text
+    groups      parameters by how fast they may change
     start       first weights and learning rates of a training
+    run         a training with a start
     few_shot    learning curves: with transfer and from scratch
 
 Tensors are matched by name and shape, never by position.

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
 
 from scalemai.detector.network import build_network
 from scalemai.detector.spec import DetectorSpec
@@ -33,7 +32,6 @@ __all__ = [
     "Mode",
     "Start",
     "learning_rate_factors",
-    "parameter_groups",
     "start_from",
 ]
 
@@ -186,42 +184,6 @@ def learning_rate_factors(
         decoder = decoder_of(spec, dict.fromkeys(names))
     deep = decay**2 if mode == "full" else 0.0
     return {name: 1.0 if name in head else decay if name in decoder else deep for name in names}
-
-
-def parameter_groups(network: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Parameters of a network for its optimiser, by descending learning rate; others are frozen.
-
-    Parameters
-    ----------
-    network
-        The network. Parameters with a factor of 0 are told to need no gradient.
-    factors
-        Factor of the learning rate by name; 1 for those that are not named.
-
-    Returns
-    -------
-    list of dict
-        ``params`` and ``factor`` of each group, for ``torch.optim``. Whoever sets the learning
-        rate of a step multiplies it by the factor of the group.
-
-    Raises
-    ------
-    ConfigError
-        If a name is not a parameter of the network, or nothing would be trained.
-    """
-    own = dict(network.named_parameters())
-    for name in factors:
-        if name not in own:
-            raise UnknownNameError("parameter of the network", name, own)
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in own.items():
-        factor = factors.get(name, 1.0)
-        parameter.requires_grad_(factor > 0.0)
-        if factor > 0.0:
-            groups.setdefault(factor, []).append(parameter)
-    if not groups:
-        raise ConfigError("nothing would be trained", where="mode", fix="take partial or full")
-    return [{"params": groups[f], "factor": f} for f in sorted(groups, reverse=True)]
 
 
 def _notes(
