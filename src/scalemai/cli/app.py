@@ -216,6 +216,15 @@ def phantom(
     small: Annotated[bool, typer.Option(help="Coarse and quick, for trying things out.")] = False,
     phase: Annotated[str | None, typer.Option(help="Contrast phase; drawn by default.")] = None,
     spacing: Annotated[str | None, typer.Option(help="Voxel size in mm: x,y,z.")] = None,
+    lesions: Annotated[
+        str | None, typer.Option(help="Structures with lesions of the phantom's own model.")
+    ] = None,
+    lesion_diameter: Annotated[
+        str | None, typer.Option(help="Longest axial diameter of those; by default 5-40mm.")
+    ] = None,
+    lesion_count: Annotated[
+        str | None, typer.Option(help="How many per phantom; by default 1-3.")
+    ] = None,
 ) -> None:
     """Generate CTs of phantoms with the masks of their organs."""
     from scalemai.cli.options import write_phantom_cases
@@ -224,7 +233,16 @@ def phantom(
     processes = workers or default_workers(2 * _MEMORY_PER_WORKER_BYTES)
     raise typer.Exit(
         write_phantom_cases(
-            out, n, seed=seed, workers=processes, small=small, phase=phase, spacing=spacing
+            out,
+            n,
+            seed=seed,
+            workers=processes,
+            small=small,
+            phase=phase,
+            spacing=spacing,
+            lesions=lesions,
+            diameter=lesion_diameter,
+            count=lesion_count,
         )
     )
 

@@ -151,6 +151,9 @@ def configure(
     validation_iterations: Annotated[int | None, typer.Option(min=1, help="50.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="0.01 by default.")] = None,
     save_every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
+    final_validation: Annotated[
+        bool, typer.Option(help="Predict whole scans after training.")
+    ] = True,
     seed: Seed = 0,
     preprocessed: Preprocessed = None,
 ) -> None:
@@ -169,6 +172,7 @@ def configure(
         validation_iterations=validation_iterations,
         learning_rate=learning_rate,
         save_every=save_every,
+        final_validation=final_validation,
     )
     typer.echo(
         write_settings(folders_of(dataset, preprocessed=preprocessed).preprocessed, settings)

@@ -172,6 +172,7 @@ def _predict(case: Case, *, out: Path, model: Model) -> Path:
     volume = case.volume()  # refuses what is damaged, or no HU
     with tempfile.TemporaryDirectory(prefix="scalemai-") as place:
         image, made = Path(place) / f"{case.id}_0000{ENDING}", Path(place) / "out"
+        made.mkdir()  # nnU-Net writes there before it makes it
         write_volume(image, volume)
         with nnunet_errors("predicting", case.ct):
             model.predictor.predict_from_files_sequential([[str(image)]], [str(made / case.id)])

@@ -92,7 +92,8 @@ def write_raw_case(
         What is drawn into the label map.
     files
         ``"link"`` leads to images that are ``.nii.gz`` in HU already; others are written in any
-        case: DICOM, NIfTI without compression, CT that needs an offset.
+        case: DICOM, NIfTI without compression, CT that needs an offset. nnU-Net follows links;
+        our own reader does not follow those that lead out of a data set.
 
     Returns
     -------

@@ -48,6 +48,9 @@ class Settings:
         nnU-Net's own (0.01) if None.
     save_every
         Epochs between checkpoints to go on from.
+    final_validation
+        Whether whole scans are predicted after training, mirrored eight times, which takes
+        minutes per scan without a GPU.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Settings:
     validation_iterations: int | None = None
     learning_rate: float | None = None
     save_every: int = 10
+    final_validation: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0:

@@ -122,6 +122,9 @@ class nnUNetTrainerScaleMAI(_base.nnUNetTrainer):  # type: ignore[misc] # noqa: 
         It compares with the label maps on disk, in which there is nothing of what was put in on
         the fly. Without any lesion in them the score would be that of an empty reference.
         """
+        if not self.settings.final_validation:
+            self.print_to_log_file("No final validation: the settings leave it out.")
+            return
         if not self._references_show_lesions():
             self.print_to_log_file(
                 "No final validation: no reference of this fold shows a lesion. "
