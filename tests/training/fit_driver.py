@@ -1,9 +1,10 @@
-"""A training in a process of its own, which a test may kill: OUT, seconds to wait per step."""
+"""A training in a process of its own, which a test may kill: OUT, seconds per step, workers."""
 
 from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from scalemai.training.fit import Progress, fit
@@ -18,7 +19,8 @@ def _slowly(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
+    served = replace(CONFIG, run=replace(CONFIG.run, workers=int(sys.argv[3])))
     try:
-        fit(CONFIG, Spheres(), Path(sys.argv[1]), held_out=Spheres(7), on_progress=_slowly)
+        fit(served, Spheres(), Path(sys.argv[1]), held_out=Spheres(7), on_progress=_slowly)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("monai", reason="networks are MONAI's")
 pytest.importorskip("lightning_fabric", reason="training runs on Lightning Fabric")
 
-from scalemai.errors import ConfigError, LockedError, ScaleMAIError  # noqa: E402
+from scalemai.errors import ConfigError, LockedError, MissingExtraError, ScaleMAIError  # noqa: E402
 from scalemai.training.config import OptimiserConfig, RunConfig, ValidationConfig  # noqa: E402
 from scalemai.training.fit import CHECKPOINTS, fit, learning_rate  # noqa: E402
 from scalemai.training.log import LOG_NAME, read_log  # noqa: E402
@@ -73,14 +74,14 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
 def test_a_stopped_training_writes_a_checkpoint_and_goes_on_from_it(
     number: signal.Signals, undisturbed: Path, tmp_path: Path
 ) -> None:
-    with started(tmp_path, step_s=0.1) as process:
+    with started(tmp_path, step_s=0.1, workers=1) as process:
         until(process, 7)
-        process.send_signal(number)
+        os.killpg(process.pid, number)  # as terminals and clusters do: the worker hears it too
         _, said = process.communicate()
     assert process.returncode == 130
     assert said == ""
     (kept,) = (tmp_path / CHECKPOINTS).glob("step-*")
-    assert 7 <= int(kept.name.removeprefix("step-")) <= 10
+    assert 7 <= int(kept.name.removeprefix("step-")) <= 12
     fit(CONFIG, Spheres(), tmp_path, held_out=Spheres(7))
     assert weights(tmp_path) == weights(undisturbed)
 
@@ -221,6 +222,22 @@ def test_the_learning_rate_rises_and_then_decays_to_nothing() -> None:
     assert rates[-1] == pytest.approx(0.01**0.9)
 
 
+def test_tensorboard_shows_what_the_log_says(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    shown = config(run=replace(CONFIG.run, tensorboard=True), steps=4)
+    fit(shown, Spheres(), tmp_path)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses(tmp_path))
+
+
+def test_mlflow_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    if find_spec("mlflow") is not None:
+        pytest.skip("MLflow is installed")
+    with pytest.raises(MissingExtraError, match=r"run.mlflow: .* pip install mlflow-skinny"):
+        fit(config(run=replace(CONFIG.run, mlflow="mine")), Spheres(), tmp_path)
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     both = config(compute=replace(CONFIG.compute, devices=2), batch=1)
@@ -229,11 +246,12 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     assert read_log(tmp_path / LOG_NAME)[-1]["validation_dice"] > 0.5
 
 
-def started(out: Path, *, step_s: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.training.fit_driver", str(out), str(step_s)]
+def started(out: Path, *, step_s: float, workers: int = 0) -> subprocess.Popen[str]:
+    words = (out, step_s, workers)
+    command = [sys.executable, "-m", "tests.training.fit_driver", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     root = Path(__file__).resolve().parents[2]
-    return subprocess.Popen(command, cwd=root, **pipes)  # type: ignore[call-overload,no-any-return]  # options of Popen
+    return subprocess.Popen(command, cwd=root, start_new_session=True, **pipes)  # type: ignore[call-overload,no-any-return]  # options of Popen
 
 
 def until(process: subprocess.Popen[str], step: int) -> None:

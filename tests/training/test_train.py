@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +76,12 @@ def test_a_detector_comes_out_with_its_card_and_log(trained: Path) -> None:
     assert len(data["hashes"]) == 4
     assert detector.origin["config"]["steps"] == 3
     assert detector.origin["versions"]["torch"] == torch.__version__
+    scans = detector.origin["scans"]
+    assert scans["scans"] == data["held_out"] >= 1
+    assert sum(scans["lesions"].values()) >= 1
     for text in (
+        scans["text"],
+        "on the fly: pancreas, 3-40 mm |",
         "Research.",
         "no medical device",
         data["sha256"],
@@ -144,6 +151,20 @@ def test_synthetic_cases_from_disk_take_the_place_of_their_hosts(
     about = read_detector(tmp_path / "out" / "detector").origin["data"]
     assert about["with_lesions"] == 1
     assert about["cases"] == 2  # the other one is normal; the two annotated ones are left aside
+
+
+def test_help_loads_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from scalemai.cli.app import main\n"
+        "sys.argv = ['scalemai', 'train', '--help']\n"
+        "try: main()\n"
+        "except SystemExit as leave: assert not leave.code\n"
+        "print(sorted({'torch', 'numpy', 'monai'} & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--synthetic" in run.stdout
+    assert run.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(data: Path, tmp_path: Path) -> None:

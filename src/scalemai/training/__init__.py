@@ -15,5 +15,14 @@
     corruption   organ masks as segmentation gives them, not as they should be
     augment      other scanners, other doses, other ways to lie
 
+    config       what decides a training; ``config_file`` reads it from TOML, ``presets`` has some
+    material     which cases are learned from, and which are held out
+    stream       patches in their order, from workers
+    losses       Dice and cross-entropy without what nobody knows
+    compute      devices, precision, threads
+    fit          the loop; with ``checkpoint``, ``stopping``, ``log`` and ``estimate``
+    validation   held-out patches on the way; ``scans``, whole ones at the end
+    train        from cases to a detector and its ``card``
+
 Only this package, ``inference``, ``detector`` and ``transforms`` know torch.
 """

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from scalemai._version import __version__
 from scalemai.synthesis.populations.population import TumorPopulation
+from scalemai.synthesis.spec import LesionSpec
 from scalemai.training.checkpoint import Record
 from scalemai.training.config import TrainingConfig
 from scalemai.training.material import Material
+from scalemai.training.scans import ScanScore
 
 __all__ = ["model_card", "origin_of"]
 
@@ -20,7 +23,12 @@ _PACKAGES = ("torch", "monai", "lightning-fabric", "numpy")
 
 
 def origin_of(
-    config: TrainingConfig, material: Material, last: Record, step: int, scores: Mapping[str, float]
+    config: TrainingConfig,
+    material: Material,
+    last: Record,
+    step: int,
+    scores: Mapping[str, float],
+    scans: ScanScore | None = None,
 ) -> dict[str, Any]:
     """Where a detector comes from, in plain types.
 
@@ -34,6 +42,8 @@ def origin_of(
         The step whose weights it has.
     scores
         The last validation, as the log has it.
+    scans
+        What is found in whole held-out hosts.
     """
     origins = [case.origin for case in material.cases.cases.values()]
     return {
@@ -55,6 +65,7 @@ def origin_of(
         "hours": round(last.seconds / 3600.0, 4),
         "loader_share": round(last.waited_s / max(last.seconds, 1e-9), 4),
         "validation": dict(scores),
+        "scans": None if scans is None else {**asdict(scans), "text": scans.as_text()},
         "versions": {"scalemai": __version__, **_versions()},
     }
 
@@ -103,6 +114,8 @@ output is no diagnosis. {_limits(data)}
 
 {_validation(origin["validation"])}
 
+{_scans(origin["scans"])}
+
 ## Training
 
 | | |
@@ -140,17 +153,34 @@ def _validation(scores: Mapping[str, float]) -> str:
     )
 
 
+def _scans(scans: Mapping[str, Any] | None) -> str:
+    if scans is None:
+        return "No whole scan was looked at."
+    return (
+        f"Whole regions of {scans['scans']} held-out hosts, with such lesions and right organ "
+        f"masks, at a probability of {scans['threshold']:g}: {scans['text']}."
+    )
+
+
 def _lesions(material: Material) -> str:
     lesions = material.lesions
     if lesions is None:
         return "none"
     if isinstance(lesions, TumorPopulation):
         return f"on the fly, of a population in {len(lesions.groups)} groups"
-    return "on the fly: " + _joined([str(spec) for spec in lesions])
+    return "on the fly: " + "; ".join(_asked(spec) for spec in lesions)
 
 
-def _joined(texts: Sequence[str]) -> str:
-    return "; ".join(texts)
+def _asked(spec: LesionSpec) -> str:
+    """What a spec says; what it leaves open is drawn as the organ's facts have it."""
+    low, high = spec.diameter_mm
+    given = ((one.name, getattr(spec, one.name), one.default) for one in fields(spec))
+    more = (
+        f"{name} {value}"
+        for name, value, default in given
+        if value != default and name not in ("organ", "diameter_mm")
+    )
+    return ", ".join([f"{spec.organ}, {low:g}-{high:g} mm", *more])
 
 
 def _versions() -> dict[str, str]:

@@ -69,7 +69,8 @@ class Record:
     torch, device, threads
         Version, device and threads that it was computed with.
     seconds, waited_s
-        Time of all steps so far, and how much of it was spent waiting for patches.
+        Time of all steps so far, and how much of it was spent waiting for patches; the wait for
+        the first ones, while processes start, is left out.
     best
         The best step so far, if any was validated.
     """

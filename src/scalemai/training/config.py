@@ -138,6 +138,8 @@ class ValidationConfig:
         Patches of held-out hosts with lesions of a fixed seed, made once.
     every
         Steps between two looks; 0 for none.
+    scans
+        Held-out hosts that are looked at as a whole at the end, with a lesion of each size.
     choose
         Which weights the detector gets: the last, or those with the best Dice on these patches.
     """
@@ -145,12 +147,14 @@ class ValidationConfig:
     share: float = 0.15
     patches: int = 32
     every: int = 500
+    scans: int = 8
     choose: Chosen = "last"
 
     def __post_init__(self) -> None:
         _within(self, "share", 0.0, 0.9)
         _at_least(self, "patches", 1)
         _at_least(self, "every", 0)
+        _at_least(self, "scans", 0)
         _one_of(self, "choose", get_args(Chosen))
         if self.choose == "best" and not self.looks:
             fix = "give validation.every and validation.share, or choose the last"

@@ -52,7 +52,7 @@ class Progress:
     step_s
         Seconds of this step, the wait for its patches included.
     loader_share
-        Share of the time since the start that was spent waiting for patches.
+        Share of the time of all steps that was spent waiting for patches.
     score
         Of a validation, at the steps that have one.
     """
@@ -293,10 +293,11 @@ class _Trainer:
                 self.record = replace(self.record, step=step + 1)
                 score = self._looked(step + 1)
                 spent = time.perf_counter() - began
+                starting = waited_s if step == first else 0.0
                 self.record = replace(
                     self.record,
-                    seconds=self.record.seconds + spent,
-                    waited_s=self.record.waited_s + waited_s,
+                    seconds=self.record.seconds + spent - starting,
+                    waited_s=self.record.waited_s + waited_s - starting,
                 )
                 if log is not None:
                     self._tell(log, loss, rate, spent, waited_s, score)

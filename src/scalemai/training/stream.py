@@ -151,5 +151,7 @@ def _collate_or_error(
 
 
 def _leave_interrupts_to_the_trainer(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the trainer needs its workers until it stops.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # They reach every process of a terminal or job; the trainer needs its workers until it stops.
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

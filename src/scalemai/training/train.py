@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from scalemai.training.config import TrainingConfig
 from scalemai.training.fit import Progress, fit
 from scalemai.training.log import LOG_NAME, read_log
 from scalemai.training.material import Material
+from scalemai.training.scans import ScanScore, look_at_scans, scans_with_lesions
 
 __all__ = ["DETECTOR", "train"]
 
@@ -61,11 +63,24 @@ def train(
     )
     network = build_network(config.detector)
     network.load_state_dict(fitted.checkpoint.weights)
+    bare = Detector(config.detector, network.eval())
     step = fitted.checkpoint.record.step
-    origin = origin_of(config, material, fitted.last, step, _scores(out, step))
-    detector = Detector(config.detector, network.eval(), origin, model_card(config, origin))
+    scans = _looked(bare, material, config, fitted.last.threads)
+    origin = origin_of(config, material, fitted.last, step, _scores(out, step), scans)
+    detector = replace(bare, origin=origin, card=model_card(config, origin))
     write_detector(detector, Path(out) / DETECTOR)
     return detector
+
+
+def _looked(
+    detector: Detector, material: Material, config: TrainingConfig, threads: int
+) -> ScanScore | None:
+    """Whole held-out hosts, looked at once."""
+    patches = material.held_out_patches(config)
+    if patches is None or material.held_out is None or not config.validation.scans:
+        return None
+    cases = list(material.held_out.cases.values())[: config.validation.scans]
+    return look_at_scans(detector, scans_with_lesions(patches, cases), threads=threads)
 
 
 def _scores(out: Path, step: int) -> dict[str, float]:
