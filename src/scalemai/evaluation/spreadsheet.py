@@ -11,7 +11,7 @@ from scalemai.errors import UnreadableFileError
 
 __all__ = ["read_csv", "write_csv"]
 
-_GUARDED = r"^([=+\-@\t\r']|$)"
+_GUARDED = r"^[=+\-@\t\r']"
 _NAMES = ("algorithm", "case", "patient", "structure", "organ", "name", "class", "center")
 _TYPES: dict[str, pl.DataType] = {
     str(kind): kind
@@ -39,8 +39,8 @@ def write_csv(frame: pl.DataFrame, path: Path) -> None:
 
     Text that begins like a formula (``=``, ``+``, ``-``, ``@``, a tab or a carriage return) gets
     an apostrophe in front, as OWASP's advice on CSV injection has it; so does text that begins
-    with an apostrophe or is empty, and :func:`read_csv` takes it away again. An empty field is
-    null.
+    with an apostrophe, and :func:`read_csv` takes it away again. An empty field is null, so empty
+    text is read back as null.
     """
     texts = [
         pl.col(name).cast(pl.String)

@@ -34,7 +34,7 @@ class Table:
         What its rows are: ``"structures"``, ``"lesions"``, ``"candidates"``, ``"patients"``, ...;
         also the name of its files.
     frame
-        The rows. What is not known is null; NaN is turned into null.
+        The rows. What is not known is null; NaN and empty text are turned into null.
     definitions
         What the numbers in it mean.
     cases
@@ -64,7 +64,8 @@ class Table:
         nested = [name for name, dtype in self.frame.schema.items() if dtype.is_nested()]
         if nested:
             raise ValueError(f"columns {', '.join(nested)} hold lists; a table is flat")
-        object.__setattr__(self, "frame", self.frame.fill_nan(None))
+        told = pl.col(pl.String).replace("", None)
+        object.__setattr__(self, "frame", self.frame.fill_nan(None).with_columns(told))
 
     def definition(self, column: str) -> Definition | None:
         """The definition of a column, or None if it has none."""

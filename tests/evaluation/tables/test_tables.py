@@ -38,6 +38,7 @@ def test_a_table_comes_back_as_it_went(tmp_path: Path, name: str) -> None:
     written = table()
     assert write_table(written, tmp_path) == tmp_path / "structures.parquet"
     found = read_table(tmp_path / name)
+    assert found.frame["case"].to_list()[:5] == ["007", "=SUM(A1)", "'quoted", None, None]
     assert found.frame.equals(written.frame)
     assert found.frame.schema == written.frame.schema
     assert found.metadata() == written.metadata()
@@ -76,6 +77,15 @@ def test_no_cell_of_a_csv_begins_like_a_formula(tmp_path: Path) -> None:
     assert len(cells) == 2, text
     assert all(cell.startswith("'") for row in cells for cell in row)
     assert read_table(tmp_path / "rows.csv").frame.rows() == [tuple(bad)]
+
+
+def test_empty_text_is_an_empty_field_and_null_in_either_file(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"case": ["a", "b"], "reason": ["", "too few"], "note": ["", ""]})
+    write_table(Table("rows", frame), tmp_path)
+    assert (tmp_path / "rows.csv").read_text() == "case,reason,note\na,,\nb,too few,\n"
+    for name in ("rows.csv", "rows.parquet"):
+        found = read_table(tmp_path / name).frame
+        assert found.rows() == [("a", None, None), ("b", "too few", None)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
