@@ -95,7 +95,7 @@ class CaseFacts:
         return {
             "site": None if about is None else self._site(one, about),
             "contrast_hu": None if place is None else self._contrast(one, place),
-            **phase_of(self._pair),
+            **({"phase": self._record.phase} | phase_of(self._pair)),
         }
 
     def _site(self, one: Component, about: Organ) -> str | None:

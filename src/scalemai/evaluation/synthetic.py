@@ -43,10 +43,11 @@ class Grown:
 
 @dataclass(frozen=True)
 class SyntheticRecord:
-    """The lesions of a synthetic case, and the masks of the CT that it was made from."""
+    """The lesions of a synthetic case; masks and phase of the CT that it was made from."""
 
     lesions: Sequence[Grown] = ()
     masks: Mapping[str, MaskSource] = field(default_factory=dict)
+    phase: str | None = None
 
 
 def record_of(case: Case) -> Path | None:
@@ -78,6 +79,7 @@ def read_record(path: Path) -> SyntheticRecord:
         if content["format"] != RECORD_FORMAT:
             raise ValueError(f"it is not of the format {RECORD_FORMAT}")
         lesions = [_grown(one["recipe"]) for one in content["lesions"]]
+        phase = content["host"]["phase"]
         folder = path.parent.resolve()
         masks = {
             str(name): MaskSource(
@@ -89,9 +91,8 @@ def read_record(path: Path) -> SyntheticRecord:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"is no record of a synthetic case ({error})"
         raise UnreadableFileError(what, where=path, fix="synthesize the case again") from error
-    return SyntheticRecord(
-        lesions, {name: source for name, source in masks.items() if source.path.is_file()}
-    )
+    kept = {name: source for name, source in masks.items() if source.path.is_file()}
+    return SyntheticRecord(lesions, kept, None if phase is None else str(phase))
 
 
 def _grown(recipe: Mapping[str, object]) -> Grown:

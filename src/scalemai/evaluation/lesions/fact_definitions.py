@@ -56,7 +56,7 @@ FACT_DEFINITIONS = (
         "contrast phase",
         "",
         None,
-        "As the data set or the table of metadata states it.",
+        "As the data set, the table of metadata or the record of a synthetic reference states it.",
         _OWN,
     ),
     Definition(
