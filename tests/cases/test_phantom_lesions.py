@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cc3d
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scalemai.anatomy import PHASES
+from scalemai.cases.phantom import LesionDraw, write_phantom_case
 from scalemai.cases.phantom.lesion_shapes import SHAPES
 from scalemai.cases.phantom.lesion_textures import PATTERNS
 from scalemai.cases.phantom.lesions import (
@@ -384,3 +387,36 @@ def test_a_scanned_lesion_keeps_its_contrast_and_gets_the_noise_of_its_organ() -
     assert np.median(core) - np.median(liver) == pytest.approx(-40.0, abs=2.5)
     ideal = after.ideal_hu[x - 12 : x + 12, y - 12 : y + 12, z - 5 : z + 5]
     assert (core - ideal).std() > 5
+
+
+def test_drawn_lesions_differ_between_phantoms_and_give_way_where_there_is_no_room(
+    tmp_path: Path,
+) -> None:
+    draw = LesionDraw(("pancreas", "kidney_left"), (6.0, 30.0), (1, 2))
+    folders = [
+        write_phantom_case(tmp_path, index, 5, lesions=draw, preset="small") for index in (0, 1)
+    ]
+    facts = [json.loads((folder / "metadata.json").read_text())["lesions"] for folder in folders]
+    assert all(1 <= len(some) <= 2 for some in facts)
+    assert facts[0] != facts[1]
+    sizes = [one["lesion"]["diameter_mm"] for some in facts for one in some]
+    assert all(6.0 <= size <= 30.0 for size in sizes)
+    again = write_phantom_case(tmp_path / "again", 0, 5, lesions=draw, preset="small")
+    assert (again / "ct.nii.gz").read_bytes() == (folders[0] / "ct.nii.gz").read_bytes()
+    # A lesion of 150 mm fits no pancreas; one that can be drawn smaller is.
+    never = LesionDraw(("pancreas",), (150.0, 150.0), (1, 1))
+    with pytest.raises(PlacementError):
+        write_phantom_case(tmp_path / "never", 0, 5, lesions=never, preset="small")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"organs": ()}, "no organ is named"),
+        ({"diameter_mm": (20.0, 10.0)}, "no range of diameters"),
+        ({"count": (2, 1)}, "no range of numbers"),
+    ],
+)
+def test_impossible_draws_name_the_field(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LesionDraw(**{"organs": ("liver",), **change})

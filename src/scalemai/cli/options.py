@@ -12,6 +12,7 @@ from scalemai.errors import ConfigError
 
 if TYPE_CHECKING:
     from scalemai.cases import Dataset
+    from scalemai.cases.phantom import LesionDraw
     from scalemai.synthesis.files import Request
 
 __all__ = [
@@ -223,6 +224,9 @@ def write_phantom_cases(
     small: bool = False,
     phase: str | None = None,
     spacing: str | None = None,
+    lesions: str | None = None,
+    diameter: str | None = None,
+    count: str | None = None,
 ) -> int:
     """Generate phantoms on the engine, with progress; return the exit code."""
     from scalemai.cases.phantom.batch import open_phantom_ledger
@@ -238,9 +242,36 @@ def write_phantom_cases(
         overrides["phase"] = canonical_phase(phase)
     if spacing is not None:
         overrides["spacing_mm"] = _three(spacing, "--spacing", "0.8,0.8,5")
-    with open_phantom_ledger(out, seed, overrides) as ledger:
-        run = start(out, n, seed=seed, ledger=ledger, workers=workers, overrides=overrides)
+    drawn = _drawn_lesions(lesions, diameter, count)
+    with open_phantom_ledger(out, seed, overrides, drawn) as ledger:
+        run = start(
+            out,
+            n,
+            seed=seed,
+            ledger=ledger,
+            workers=workers,
+            overrides=overrides,
+            lesions=drawn,
+        )
         return follow(run, "generated")
+
+
+def _drawn_lesions(
+    organs: str | None, diameter: str | None, count: str | None
+) -> LesionDraw | None:
+    """The lesions of the phantom's own model that the options ask for."""
+    from scalemai.cases.phantom import LesionDraw
+    from scalemai.synthesis.spec import parse_range
+
+    if organs is None:
+        if diameter is not None or count is not None:
+            fix = "name organs with --lesions"
+            raise ConfigError("sizes of no lesions", where="--lesion-diameter", fix=fix)
+        return None
+    names = tuple(name.strip() for name in organs.split(",") if name.strip())
+    wide = parse_range(diameter or "5-40mm", where="--lesion-diameter")
+    low, high = parse_range(count or "1-3", where="--lesion-count")
+    return LesionDraw(names, wide, (int(low), int(high)))
 
 
 def _three(text: str, where: str, example: str) -> tuple[float, float, float]:

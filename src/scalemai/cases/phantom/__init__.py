@@ -11,10 +11,12 @@ from scalemai.cases.phantom.generate import (
     write_phantom,
     write_phantom_case,
 )
+from scalemai.cases.phantom.lesion_draw import LesionDraw
 from scalemai.cases.phantom.spec import PhantomSpec, sample_spec
 
 __all__ = [
     "Anatomy",
+    "LesionDraw",
     "Phantom",
     "PhantomSpec",
     "build_anatomy",

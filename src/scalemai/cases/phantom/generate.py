@@ -13,17 +13,22 @@ from numpy.typing import NDArray
 
 from scalemai._version import __version__
 from scalemai.case import check_case_id
-from scalemai.cases.phantom.anatomy import build_anatomy
+from scalemai.cases.phantom.anatomy import Anatomy, build_anatomy
+from scalemai.cases.phantom.lesion_draw import LesionDraw
 from scalemai.cases.phantom.lesion_recipes import PhantomLesion
-from scalemai.cases.phantom.lesions import add_lesions
+from scalemai.cases.phantom.lesions import PlacedLesion, add_lesions
 from scalemai.cases.phantom.scanner import acquire
 from scalemai.cases.phantom.spec import PhantomSpec, sample_spec
+from scalemai.errors import PlacementError
 from scalemai.geometry import Grid
 from scalemai.io.atomic import atomic_folder
 from scalemai.io.nifti import write_mask, write_volume
 from scalemai.volume import Mask, Volume
 
 __all__ = ["Phantom", "generate_phantom", "write_phantom", "write_phantom_case"]
+
+
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,9 @@ class _Masks(Mapping[str, Mask]):
         return name in self._arrays
 
 
-def generate_phantom(spec: PhantomSpec, lesions: Sequence[PhantomLesion] = ()) -> Phantom:
+def generate_phantom(
+    spec: PhantomSpec, lesions: Sequence[PhantomLesion] | LesionDraw = ()
+) -> Phantom:
     """Build a patient, add lesions and scan it.
 
     Parameters
@@ -72,7 +79,8 @@ def generate_phantom(spec: PhantomSpec, lesions: Sequence[PhantomLesion] = ()) -
     spec
         Patient, phase, scanner and grid.
     lesions
-        Lesions to add; places that are left open are drawn from the seed.
+        Lesions to add, or what to draw them from; places that are left open are drawn from the
+        seed. Of drawn lesions others are drawn if there is no room for them.
 
     Returns
     -------
@@ -87,7 +95,7 @@ def generate_phantom(spec: PhantomSpec, lesions: Sequence[PhantomLesion] = ()) -
     PlacementError
         If there is no room for a lesion.
     """
-    anatomy, placed = add_lesions(build_anatomy(spec), lesions, spec.stream("lesions"))
+    anatomy, placed = _with_lesions(build_anatomy(spec), lesions, spec)
     stored = acquire(anatomy.ideal_hu, anatomy.grid, spec, spec.stream("scanner"))
     metadata = {
         "origin": "synthetic phantom",
@@ -101,6 +109,20 @@ def generate_phantom(spec: PhantomSpec, lesions: Sequence[PhantomLesion] = ()) -
     }
     volume = Volume(stored, anatomy.grid, metadata={"phase": spec.phase, "sex": spec.sex})
     return Phantom(volume, _Masks(anatomy.structures, anatomy.grid), metadata)
+
+
+def _with_lesions(
+    anatomy: Anatomy, lesions: Sequence[PhantomLesion] | LesionDraw, spec: PhantomSpec
+) -> tuple[Anatomy, tuple[PlacedLesion, ...]]:
+    if not isinstance(lesions, LesionDraw):
+        return add_lesions(anatomy, lesions, spec.stream("lesions"))
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return add_lesions(anatomy, lesions.lesions(spec, attempt), spec.stream("lesions"))
+        except PlacementError:
+            continue  # large ones do not fit into every patient
+    last = lesions.lesions(spec, _ATTEMPTS - 1)
+    return add_lesions(anatomy, last, spec.stream("lesions"))
 
 
 def _lesion_facts(placed: Any) -> dict[str, Any]:
@@ -150,7 +172,7 @@ def write_phantom_case(
     index: int,
     seed: int,
     *,
-    lesions: Sequence[PhantomLesion] = (),
+    lesions: Sequence[PhantomLesion] | LesionDraw = (),
     **overrides: Any,
 ) -> Path:
     """Write phantom number ``index`` of the data set of ``seed``.
@@ -164,7 +186,7 @@ def write_phantom_case(
     seed
         Seed of the data set.
     lesions
-        Lesions to add.
+        Lesions to add, or what to draw them from.
     **overrides
         Fields of :class:`~scalemai.cases.phantom.spec.PhantomSpec`, or ``preset``, as
         :func:`~scalemai.cases.phantom.spec.sample_spec` takes them.
