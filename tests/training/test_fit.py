@@ -70,6 +70,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     assert not list((tmp_path / CHECKPOINTS).glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_writes_a_checkpoint_and_goes_on_from_it(
     number: signal.Signals, undisturbed: Path, tmp_path: Path
@@ -171,6 +172,20 @@ def test_an_error_in_a_patch_comes_out_as_it_was_raised(workers: int, tmp_path: 
     with pytest.raises(ScaleMAIError) as it:
         fit(served, Spheres(failing=6), tmp_path)
     assert str(it.value) == "case_6: cannot be read; look at it"
+
+
+def test_frozen_parameters_stay_and_others_move_from_where_they_started(tmp_path: Path) -> None:
+    start = _first_weights()
+    frozen = sorted(name for name in start if name.endswith("weight"))[:2]
+    fitted = fit(
+        config(steps=3),
+        Spheres(),
+        tmp_path,
+        start=start,
+        factors={frozen[0]: 0.0, frozen[1]: 0.0},
+    )
+    for name, value in fitted.checkpoint.weights.items():
+        assert torch.equal(value, start[name]) == (name in frozen), name
 
 
 def test_two_trainings_do_not_write_to_one_folder(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@
     stream       patches in their order, from workers
     losses       Dice and cross-entropy without what nobody knows
     compute      devices, precision, threads
-    fit          the loop; with ``checkpoint``, ``stopping``, ``log`` and ``estimate``
+    fit, loop    a training; with ``checkpoint``, ``stopping``, ``log`` and ``estimate``
     validation   held-out patches on the way; ``scans``, whole ones at the end
     train        from cases to a detector and its ``card``
 

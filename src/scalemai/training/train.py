@@ -29,6 +29,7 @@ def train(
     *,
     resume: bool = True,
     start: Mapping[str, torch.Tensor] | None = None,
+    factors: Mapping[str, float] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Detector:
     """Train a detector and write it to ``out/detector``, with checkpoints and logs beside it.
@@ -41,7 +42,7 @@ def train(
         From :func:`~scalemai.training.material.choose_cases`.
     out
         Folder of the run; one that was stopped or killed goes on where it was.
-    resume, start, on_progress
+    resume, start, factors, on_progress
         As of :func:`~scalemai.training.fit.fit`.
 
     Raises
@@ -59,6 +60,7 @@ def train(
         data_sha256=material.digest,
         resume=resume,
         start=start,
+        factors=factors,
         on_progress=on_progress,
     )
     network = build_network(config.detector)
