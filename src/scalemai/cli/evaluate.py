@@ -117,7 +117,14 @@ def evaluate(
         cts = open_dataset(images)
     predictions = open_masks(prediction, class_map=prediction_class_map or class_map)
     references = open_masks(reference, class_map=class_map, layout=layout)
-    pairing = pair(predictions, references, request, images=cts, metadata=known)
+    pairing = pair(
+        predictions,
+        references,
+        request,
+        images=cts,
+        metadata=None if known is None else known.rows,
+        metadata_key="case" if known is None else known.key,
+    )
     remark(pairing.notes)
     processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
     with open_ledger(out, pairing) as ledger:

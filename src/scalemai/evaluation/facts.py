@@ -21,7 +21,7 @@ from scalemai.case import Case
 from scalemai.errors import CaseError, UnknownNameError
 from scalemai.evaluation.crops import Crop, read_crops
 from scalemai.evaluation.lesions.components import Component
-from scalemai.evaluation.lesions.fact_definitions import SITE_MM
+from scalemai.evaluation.lesions.fact_definitions import NO_NEIGHBOUR, SITE_MM
 from scalemai.evaluation.nearness import nearest_structure, part_of, shared, surroundings
 from scalemai.evaluation.pairing import PairedCase, organ_of
 from scalemai.evaluation.synthetic import Grown, SyntheticRecord, read_record, record_of
@@ -174,7 +174,8 @@ class CaseFacts:
             names = tuple(dict.fromkeys((*about.vessels, *about.barriers)))
         own = self._lesions | self._own(place)
         others = [name for name in names if name not in own]
-        return nearest_structure(one, self._grid, self._masks.of(others))
+        masks = self._masks.of(others)
+        return nearest_structure(one, self._grid, masks) or NO_NEIGHBOUR if masks else None
 
     def _own(self, place: str | None) -> set[str]:
         """The organ with its parts."""

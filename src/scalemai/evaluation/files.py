@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from scalemai.cases.layouts.tables import read_metadata
 from scalemai.errors import ConfigError
 from scalemai.evaluation.page import evaluation_page
+from scalemai.evaluation.pairing import Key
 from scalemai.evaluation.patients.operating_point import (
     OperatingPoint,
     choose_operating_point,
@@ -20,12 +22,13 @@ from scalemai.evaluation.run import Evaluation
 from scalemai.evaluation.summary import Summary
 from scalemai.evaluation.tables import read_table, write_table
 
-__all__ = ["PAGE", "choose_points", "read_case_facts", "write_evaluation"]
+__all__ = ["PAGE", "CaseTable", "choose_points", "read_case_facts", "write_evaluation"]
 
 PAGE = "evaluation.html"
 """Name of the page."""
 
 _ID_COLUMNS = ("case", "case_id", "id", "name", "PanTS ID", "BDMAP ID", "image_id")
+_PATIENT_COLUMNS = ("patient", "patient_id", "Patient ID", "PatientID")
 
 
 def write_evaluation(
@@ -93,30 +96,57 @@ def choose_points(evaluation: Evaluation, rule: str, folder: Path) -> list[Path]
     ]
 
 
-def read_case_facts(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Read a table of cases: CSV, XLSX, or a table of ours.
+@dataclass(frozen=True)
+class CaseTable:
+    """What a table says of cases or of patients.
 
-    Returns
-    -------
-    dict
-        Case id to what the table says of it; empty cells are left out.
+    Parameters
+    ----------
+    key
+        Whether its rows are cases or patients.
+    rows
+        Case or patient to its row; empty cells are left out.
+    """
+
+    key: Key
+    rows: Mapping[str, Mapping[str, Any]]
+
+
+def read_case_facts(path: Path) -> CaseTable:
+    """Read a table of cases, or of patients if it names no cases: CSV, XLSX, or one of ours.
 
     Raises
     ------
     UnreadableFileError
         If it cannot be read.
     ConfigError
-        If it has no column of case ids, or a case twice.
+        If it has neither a column of case ids nor one of patients, or one of them twice.
     """
     if path.suffix.lower() != ".parquet":
-        return read_metadata(path, _ID_COLUMNS)
-    facts: dict[str, dict[str, Any]] = {}
+        return _of_publisher(path)
     frame = read_table(path).frame
-    if "case" not in frame.columns:
-        raise ConfigError("has no column 'case'", where=path, fix="name the cases in it")
+    key = next((one for one in get_args(Key) if one in frame.columns), None)
+    if key is None:
+        fix = "name the cases in it"
+        raise ConfigError("has no column 'case' or 'patient'", where=path, fix=fix)
+    facts: dict[str, dict[str, Any]] = {}
     for row in frame.iter_rows(named=True):
-        case = str(row.pop("case"))
-        if case in facts:
-            raise ConfigError(f"case {case!r} is listed twice", where=path, fix="list it once")
-        facts[case] = {name: value for name, value in row.items() if value is not None}
-    return facts
+        name = str(row.pop(key))
+        if name in facts:
+            raise ConfigError(f"{key} {name!r} is listed twice", where=path, fix="list it once")
+        facts[name] = {column: value for column, value in row.items() if value is not None}
+    return CaseTable(key, facts)
+
+
+def _of_publisher(path: Path) -> CaseTable:
+    try:
+        return CaseTable("case", read_metadata(path, _ID_COLUMNS))
+    except ConfigError as error:
+        try:
+            rows = read_metadata(path, _PATIENT_COLUMNS)
+        except ConfigError:
+            raise error from None
+        names = {name.lower().replace(" ", "_") for name in _ID_COLUMNS}
+        if any(not names.isdisjoint(row) for row in rows.values()):
+            raise  # it names cases, and one of them twice
+        return CaseTable("patient", rows)

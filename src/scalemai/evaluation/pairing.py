@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scalemai.anatomy import canonical, is_lesion, structure
 from scalemai.case import Case
@@ -14,7 +14,10 @@ from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.maskset import MaskSet
 from scalemai.evaluation.request import Request
 
-__all__ = ["PairedCase", "Pairing", "organ_of", "pair"]
+__all__ = ["Key", "PairedCase", "Pairing", "organ_of", "pair"]
+
+Key = Literal["case", "patient"]
+"""What the rows of metadata are."""
 
 _PATIENT = ("patient", "patient_id")
 _MOST_NAMES = 5
@@ -98,6 +101,7 @@ def pair(
     *,
     images: Dataset | None = None,
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    metadata_key: Key = "case",
 ) -> Pairing:
     """Pair predictions with references by case id, and decide what is evaluated.
 
@@ -112,6 +116,9 @@ def pair(
         CTs by case id, for pictures, and for DICOM segmentations that do not span the scan.
     metadata
         Case id to what is known of it; ``patient`` says whose it is.
+    metadata_key
+        ``"patient"`` if the metadata are by patient, as the references name them. A case whose
+        patient they do not name is a patient of its own.
 
     Raises
     ------
@@ -133,11 +140,14 @@ def pair(
         raise ConfigError(what, where=predictions.root, fix="name predictions after their cases")
     known = metadata or {}
     cases = []
+    unknown: list[str] = []
     for case_id in sorted(references.ids):
         reference = references[case_id]
         own = {name: v for name, v in reference.metadata.items() if name not in ("layout", "split")}
-        facts = {**own, **known.get(case_id, {})}
-        patient = next((str(facts[name]) for name in _PATIENT if facts.get(name)), case_id)
+        name = case_id if metadata_key == "case" else _patient_of(own, case_id)
+        unknown += [] if name in known else [case_id]
+        facts = {**own, **known.get(name, {})}
+        patient = _patient_of(facts, case_id)
         partner = of.get(case_id)
         prediction = None if partner is None else predictions[partner]
         cases.append(
@@ -153,6 +163,9 @@ def pair(
             )
         )
     notes = [*references.notes, *predictions.notes]
+    if metadata is not None and unknown:
+        share = f"{len(unknown)} of {len(cases)} cases"
+        notes.append(f"the metadata know nothing of {share} ({_few(unknown)})")
     structures, lesions = _names(cases, request, notes)
     resolved = replace(request, structures=structures, lesions=lesions)
     resolved = replace(resolved, score=_score(cases, resolved))
@@ -166,6 +179,10 @@ def pair(
     }
     pairing = Pairing(tuple(cases), resolved, missing, extra, ())
     return replace(pairing, notes=(*notes, *_remarks(pairing)))
+
+
+def _patient_of(facts: Mapping[str, Any], case_id: str) -> str:
+    return next((str(facts[name]) for name in _PATIENT if facts.get(name)), case_id)
 
 
 def organ_of(name: str) -> str | None:

@@ -139,9 +139,14 @@ def test_without_a_threshold_there_are_areas_and_no_rates() -> None:
 def test_cases_of_one_kind_give_what_they_can_and_say_what_they_cannot() -> None:
     healthy = evaluate(table([False] * 12, np.linspace(0, 0.6, 12)))
     assert healthy.specificity.value == pytest.approx(10 / 12)
-    assert str(healthy.sensitivity) == "not computed because there are no trials"
+    assert str(healthy.sensitivity) == "not computed because there are no positives"
     assert healthy.auroc.reason == "there are no positives"
-    assert not healthy.balanced_accuracy.computed
+    assert healthy.balanced_accuracy.reason == "there are no positives"
+    ill = evaluate(table([True] * 12, np.linspace(0, 0.6, 12)))
+    assert str(ill.specificity) == "not computed because there are no negatives"
+    assert ill.balanced_accuracy.reason == "there are no negatives"
+    silent = evaluate(table([True, False] * 6, np.zeros(12)))
+    assert (silent.ppv.reason, silent.npv.computed) == ("none is called positive", True)
     assert not healthy.average_precision.computed
 
 

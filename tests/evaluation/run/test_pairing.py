@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from scalemai.errors import ConfigError, UnknownNameError
+from scalemai.evaluation.files import read_case_facts
 from scalemai.evaluation.maskset import open_masks
 from scalemai.evaluation.pairing import Pairing, pair
 from scalemai.evaluation.request import Request
@@ -183,6 +186,37 @@ def test_metadata_tell_whose_a_case_is(tmp_path: Path) -> None:
     found = paired(pred, ref, metadata=facts)
     assert [case.patient for case in found.cases] == ["P7", "P7"]
     assert found.cases[0].metadata == {"sex": "F"}
+
+
+def test_metadata_may_be_by_patient_and_gaps_are_told(tmp_path: Path) -> None:
+    pred, ref = write_data(tmp_path / "p", 3, of="prediction"), write_data(tmp_path / "r", 3)
+    for number in range(3):
+        write_ct(ref / f"case_{number:02d}" / "ct.nii.gz")
+    for number, patient in enumerate(("P7", "P7", "P8")):
+        about = ref / f"case_{number:02d}" / "metadata.json"
+        about.write_text(json.dumps({"patient": patient}))
+    (tmp_path / "patients.csv").write_text("patient,sex\nP7,F\nP9,M\n")
+    table = read_case_facts(tmp_path / "patients.csv")
+    found = paired(pred, ref, metadata=table.rows, metadata_key=table.key)
+    assert [case.patient for case in found.cases] == ["P7", "P7", "P8"]
+    assert [case.metadata.get("sex") for case in found.cases] == ["F", "F", None]
+    assert any("know nothing of 1 of 3 cases (case_02)" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "cases.parquet"])
+def test_a_table_that_names_cases_is_by_case_and_never_twice(tmp_path: Path, name: str) -> None:
+    def write(rows: list[dict[str, str]]) -> Path:
+        frame = pl.DataFrame(rows)
+        path = tmp_path / name
+        frame.write_csv(path) if name.endswith("csv") else frame.write_parquet(path)
+        return path
+
+    rows = [{"case": "a", "patient": "P", "sex": "F"}, {"case": "b", "patient": "Q", "sex": "F"}]
+    assert read_case_facts(write(rows)).key == "case"
+    with pytest.raises(ConfigError, match=r"twice|two rows"):
+        read_case_facts(write([rows[0], {**rows[1], "case": "a"}]))
+    with pytest.raises(ConfigError, match="has no column"):
+        read_case_facts(write([{"sex": "F"}]))
 
 
 @pytest.mark.parametrize(

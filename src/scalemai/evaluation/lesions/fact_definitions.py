@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from scalemai.evaluation.definitions import Definition
 
-__all__ = ["FACT_DEFINITIONS", "NEIGHBOUR_MM", "SITE_MM"]
+__all__ = ["FACT_DEFINITIONS", "NEIGHBOUR_MM", "NO_NEIGHBOUR", "SITE_MM"]
 
 NEIGHBOUR_MM = 10.0
 """How far a neighbour may be (author's estimate, to be refined)."""
+
+NO_NEIGHBOUR = "none"
+"""What the column of neighbours says where all of them are too far."""
 
 SITE_MM = 5.0
 """How far a site may be from a lesion that its mask leaves out (author's estimate)."""
@@ -69,7 +72,7 @@ FACT_DEFINITIONS = (
         f"{NEIGHBOUR_MM:g} mm away: one that holds voxels of it (of several, the one that holds "
         "most) is nearer than any other. The organ, its parts and lesions are none. Within the "
         "organ, vessels, ducts and neighbours that the facts of the organ name are looked at; "
-        "elsewhere all structures. Empty if there is none.",
+        f"elsewhere all structures. {NO_NEIGHBOUR!r} if none is so near, empty without any masks.",
         _OWN,
     ),
     Definition(

@@ -146,6 +146,15 @@ def patient_performance(
     )
 
 
+_NOTHING = {
+    "sensitivity": "there are no positives",
+    "specificity": "there are no negatives",
+    "ppv": "none is called positive",
+    "npv": "none is called negative",
+}
+"""Why a share has no trials."""
+
+
 class _Resampling(TypedDict):
     rng: np.random.Generator
     draws: int
@@ -171,11 +180,19 @@ def _rates(counts: Counts, level: float) -> dict[str, Estimate]:
     tn, fp = counts.true_negatives, counts.false_positives
     overlap = wilson(tp, tp + fp + fn, level)
     contrast = difference_unpaired(tp, tp + fn, fp, fp + tn, level)
+    if not (tp + fn and fp + tn):
+        gone = "specificity" if tp + fn else "sensitivity"
+        contrast = not_computed(_NOTHING[gone], level=level)
+    shares = {
+        "sensitivity": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "ppv": (tp, tp + fp),
+        "npv": (tn, tn + fn),
+    }
     return {
-        "sensitivity": wilson(tp, tp + fn, level),
-        "specificity": wilson(tn, tn + fp, level),
-        "ppv": wilson(tp, tp + fp, level),
-        "npv": wilson(tn, tn + fn, level),
+        name: wilson(k, n, level) if n else not_computed(_NOTHING[name], level=level)
+        for name, (k, n) in shares.items()
+    } | {
         "f1": _transformed(overlap, lambda jaccard: 2 * jaccard / (1 + jaccard)),
         "balanced_accuracy": _transformed(contrast, lambda gap: (gap + 1) / 2),
     }
@@ -187,7 +204,9 @@ def _clustered_rates(
     """Rates of rows that share patients."""
     positive, patient = rows.positive, rows.patient
 
-    def share(won: NDArray[np.bool_], tried: NDArray[np.bool_]) -> Estimate:
+    def share(name: str, won: NDArray[np.bool_], tried: NDArray[np.bool_]) -> Estimate:
+        if not tried.any():
+            return not_computed(_NOTHING[name], level=resample["level"])
         return cluster_proportion(won & tried, tried, patient, **resample)
 
     table = np.stack(
@@ -205,10 +224,10 @@ def _clustered_rates(
         return mean
 
     return {
-        "sensitivity": share(called, positive),
-        "specificity": share(~called, ~positive),
-        "ppv": share(positive, called),
-        "npv": share(~positive, ~called),
+        "sensitivity": share("sensitivity", called, positive),
+        "specificity": share("specificity", ~called, ~positive),
+        "ppv": share("ppv", positive, called),
+        "npv": share("npv", ~positive, ~called),
         "f1": cluster_sums_bootstrap(f1, table, patient, **resample),
         "balanced_accuracy": cluster_sums_bootstrap(balanced, table, patient, **resample),
     }
