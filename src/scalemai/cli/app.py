@@ -20,6 +20,7 @@ from scalemai.cli.arguments import (
     Workers,
 )
 from scalemai.cli.audit import audit_app
+from scalemai.cli.calibrate import calibrate
 from scalemai.cli.compare import compare
 from scalemai.cli.describe import describe
 from scalemai.cli.errors import errors
@@ -203,6 +204,7 @@ app.command()(evaluate)
 app.command()(predict)
 app.command()(train)
 app.command()(transfer)
+app.command()(calibrate)
 app.command()(scaling)
 app.command()(errors)
 
