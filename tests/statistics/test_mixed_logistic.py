@@ -74,16 +74,16 @@ def study(
 @pytest.mark.slow
 def test_the_effect_of_truth_is_covered_as_nominal() -> None:
     rng = np.random.default_rng(5)
-    trials, held, fitted = 300, 0, 0
+    trials, held, fitted = 200, 0, 0
     for _ in range(trials):
-        y, design, effects = study(rng, 4, 80, 1.0)
+        y, design, effects = study(rng, 3, 60, 1.0)
         found = fit_mixed_logistic(y, design, ("all", "truth"), effects)
         if found.reason:
             continue
         fitted += 1
         held += found.coefficients["truth"].low <= 1.0 <= found.coefficients["truth"].high
     assert fitted >= 0.98 * trials
-    assert 0.925 <= held / fitted <= 0.975
+    assert 0.92 <= held / fitted <= 0.98  # 200 trials: 95 % +- 3 %
 
 
 def test_the_order_of_effects_does_not_change_the_fit() -> None:

@@ -66,7 +66,8 @@ def reader_study(
         for design in designs:
             pooled = "" if design.random is None else f", readers like these {design.random:.2f}"
             typer.echo(
-                f"{design.readers} reader{'s' * (design.readers > 1)} x {design.cases} cases: power of one reader "
+                f"{design.readers} reader{'s' * (design.readers > 1)} x {design.cases} cases: "
+                f"power of one reader "
                 f"{design.one_reader:.2f}, of all {design.all_readers:.2f}, of their mean "
                 f"{design.fixed:.2f}{pooled}"
             )

@@ -256,8 +256,8 @@ def hodges_lehmann_shift(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> 
     Estimate
         The interval holds the shifts that the Mann-Whitney test does not reject: exact as in
         :func:`pairwise_mann_whitney`, with the normal approximation otherwise. It presumes that
-        the groups differ by a shift alone, and is too wide where most values are tied. An end is infinite if so few units cannot exclude
-        any shift. Not computed if a group is empty.
+        the groups differ by a shift alone, and is too wide where most values are tied. An end is
+        infinite if so few units cannot exclude any shift. Not computed if a group is empty.
 
     Raises
     ------

@@ -114,7 +114,8 @@ def _factor(one: FactorResult) -> list[Block]:
             Paragraph(
                 f"Kruskal-Wallis test on {test.n} means of patients: H = {test.h:.2f}, "
                 f"{test.degrees} degrees of freedom, {p}; epsilon squared "
-                f"{test.epsilon_squared:.3f} ({test.degrees / max(test.n - 1, 1):.3f} is expected without any difference)."
+                f"{test.epsilon_squared:.3f} ({test.degrees / max(test.n - 1, 1):.3f} is expected "
+                "without any difference)."
             )
         )
     if one.mann_whitney:
