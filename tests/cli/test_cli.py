@@ -30,7 +30,8 @@ from .hosts import (
 
 COMMANDS = (
     "synthesize", "grow", "rewind", "remove", "describe", "population", "audit", "gallery",
-    "phantom", "replay", "preview", "info", "index",
+    "train", "transfer", "predict", "calibrate", "nnunet", "evaluate", "compare", "scaling",
+    "subgroups", "errors", "reader-study", "phantom", "replay", "preview", "info", "index",
 )  # fmt: skip
 HEAVY = (
     "torch", "numpy", "scipy", "nibabel", "numba", "polars", "matplotlib", "pydicom", "highdicom",
