@@ -145,6 +145,18 @@ def test_another_config_is_refused_and_what_differs_is_named(tmp_path: Path) -> 
     assert anew.last.config["batch"] == 1
 
 
+def test_another_version_of_torch_is_remarked_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = config(steps=3)
+    fit(short, Spheres(), tmp_path)
+    path = tmp_path / CHECKPOINTS / "step-00000003" / "checkpoint.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "torch": "1.0"}))
+    fit(short, Spheres(), tmp_path)
+    assert f"goes on with torch {torch.__version__} after 1.0" in caplog.text
+
+
 def test_a_loss_that_is_not_finite_names_step_and_case_and_keeps_the_checkpoint(
     tmp_path: Path,
 ) -> None:

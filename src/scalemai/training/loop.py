@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -36,6 +37,8 @@ from scalemai.training.validation import Score, held_out_batches, validate
 __all__ = ["CHECKPOINTS", "Job", "Progress", "learning_rate", "run"]
 
 CHECKPOINTS = "checkpoints"
+
+_log = logging.getLogger("scalemai.training")
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,12 @@ def run(fabric: Fabric, job: Job) -> None:
         device=device_name(config.compute),
         threads=threads,
     )
+    if found is not None:
+        for name in ("torch", "device"):
+            now, then = getattr(record, name), getattr(found.record, name)
+            if now != then:
+                text = "%s: goes on with %s %s after %s: the last bits of the weights will differ"
+                _log.warning(text, job.out, name, now, then)
     with computing(threads, repeatable=record.device == "cpu"), listening() as stop:
         _Trainer(fabric, job, record, found, stop).go()
 
