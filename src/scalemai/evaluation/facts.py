@@ -102,7 +102,10 @@ class CaseFacts:
         masks = self._sites(about)
         if not masks:
             return None
-        whole = self._masks.of([about.name]).get(about.name)
+        whole = None
+        if len(masks) < len(_site_names(about)):
+            # Some parts have no masks: what lies in them lies in the organ, and in no site.
+            whole = self._masks.of([about.name]).get(about.name)
         region, inside = one.region, one.mask
         if not any(shared(region, inside, crop) for crop in masks.values()):
             if whole is not None and shared(region, inside, whole):

@@ -27,9 +27,9 @@ FACT_DEFINITIONS = (
         "The site of the organ that holds most of its voxels, by the masks of the reference or of "
         "the CT that a synthetic reference was made from; of sites within sites (a lobe of a "
         "lung), the smallest that holds over half. Of equal ones, the smaller, then the first in "
-        "the facts of the organ. Empty if more voxels lie in the rest of the organ, or without "
-        f"masks of sites. Where neither sites nor organ hold a voxel, as in label maps, those "
-        f"within {SITE_MM:g} mm of it decide.",
+        "the facts of the organ. Where parts of the organ have no masks, empty if more voxels lie "
+        "in these. If nothing of the organ holds a voxel, as in label maps, the sites within "
+        f"{SITE_MM:g} mm decide. Empty without masks of sites, or if all are farther.",
         _OWN,
     ),
     Definition(
