@@ -164,7 +164,7 @@ def _config(
     """The training: a detector's own spec and, of others, their network, unless told otherwise."""
     from dataclasses import asdict
 
-    from scalemai.training.config_file import read_config
+    from scalemai.training.config_file import presets, read_config
     from scalemai.training.transfer.recognise import recognise
 
     given: dict[str, Any] = {}
@@ -187,6 +187,10 @@ def _config(
         given["detector.network.parameters"] = dict(network.parameters)
     if organ is not None:
         given["detector.organ"] = organ
+    named = "detector.organ" in given or any(s.startswith("detector.organ") for s in settings)
+    if preset in presets() and not named:
+        fix = "for example --organ pancreas"
+        raise ConfigError("no organ is named", where="--organ", fix=fix)
     if classes is not None:
         given["detector.classes"] = [name.strip() for name in classes.split(",") if name.strip()]
     if seed is not None:

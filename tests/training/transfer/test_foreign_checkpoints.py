@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import zipfile
@@ -148,6 +149,18 @@ def test_a_checkpoint_with_the_logs_and_settings_of_nnunet_is_read(tmp_path: Pat
     assert found.stated["trainer_name"] == "nnUNetTrainer"
     assert found.stated["spacing_mm"] == [2.5, 0.8, 0.8]
     assert load_foreign(tmp_path).path.name == "checkpoint_final.pth"
+
+
+def test_what_a_file_states_can_be_written_as_json(tmp_path: Path) -> None:
+    content = {"state_dict": STATE, "epoch": 3, "best_loss": float("inf"), "note": "x"}
+    stated = load_foreign(saved(tmp_path / "some.pt", content)).stated
+    assert json.loads(json.dumps(stated, allow_nan=False)) == {"epoch": 3, "note": "x"}
+
+
+def test_numbers_beside_the_weights_are_not_taken_for_them(tmp_path: Path) -> None:
+    content = {"running.mean": torch.ones(1), "net": STATE, "metrics": {"dice.mean": 0.5}}
+    found = load_foreign(saved(tmp_path / "some.pt", content))
+    assert (found.container, found.others) == ("net", ("top level",))
 
 
 def test_safetensors_come_with_what_they_state(tmp_path: Path) -> None:

@@ -249,6 +249,27 @@ def test_nnunet_computes_the_same_as_the_dynunet_that_takes_its_weights(tmp_path
     torch.testing.assert_close(logits(ours), logits(theirs), atol=1e-5, rtol=1e-4)
 
 
+def test_a_self_supervised_swin_is_loaded_as_monai_itself_loads_it(tmp_path: Path) -> None:
+    encoder = {
+        name.replace("swinViT.", "module.").replace(".mlp.linear", ".mlp.fc"): value
+        for name, value in monai("SwinUNETR", feature_size=12).state_dict().items()
+        if name.startswith("swinViT.")
+    }
+    content = {"state_dict": encoder, "epoch": 100, "best_loss": float("inf")}
+    checkpoint = load_foreign(saved(tmp_path / "model_swinvit.pt", content))
+    network = recognise(checkpoint)
+    assert network is not None
+    spec = spec_of(network)
+    ours, reference = fresh(spec), fresh(spec)
+    reference.load_from(content)
+    report = match_keys(checkpoint.state, ours, layers=layers_of(spec), least=0.05)
+    assert report.layout == "self-supervised Swin"
+    assert report.counts["loaded"] == len(encoder)
+    fill_network(ours, checkpoint.state, report)
+    for name, value in reference.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value), name
+
+
 def test_the_genesis_unet_has_the_published_tensors_and_takes_such_weights() -> None:
     published = GenesisUNet(1, 32)
     state = published.state_dict()

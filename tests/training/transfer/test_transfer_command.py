@@ -149,3 +149,11 @@ def test_an_unknown_network_must_be_named(data: Path, tmp_path: Path) -> None:
     assert said.code == 2
     assert "its network is not known (names like layer.weight)" in said.err
     assert "--set detector.network.name=" in said.err
+
+
+def test_an_organ_must_be_named_for_weights_that_do_not_tell(
+    data: Path, published: Path, tmp_path: Path
+) -> None:
+    said = scalemai("transfer", published, data, "--out", tmp_path / "out")
+    assert said.code == 2
+    assert "--organ: no organ is named; for example --organ pancreas" in said.err

@@ -11,7 +11,8 @@
     foreign     safetensors, detectors, PyTorch files, folders of nnU-Net and MONAI
     recognise   network and parameters from names and shapes
     layers      which layers see the image, make the classes, belong to the decoder
-    renaming    prefixes of wrappers, names of other frameworks
+    layouts     the same networks under the names of other frameworks
+    renaming    prefixes of wrappers
     matching    each tensor: loaded, adapted, of another shape, new
     report      the same as JSON and as text
     groups      parameters by how fast they may change

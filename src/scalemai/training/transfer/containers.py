@@ -66,23 +66,28 @@ def find_state(
     if container is not None:
         if container not in found:
             raise UnknownNameError("container of weights", container, found)
-        return found[container], container, tuple(name for name in found if name != container)
+        return found[container], container, _others(found, container)
     if not found:
         what = f"holds no weights ({_described(loaded)})"
         fix = "give a file with the state_dict of a network"
         raise ConfigError(what, where=where, fix=fix)
     chosen = min(found, key=_rank)
-    if len(found) > 1 and _rank(chosen) >= len(CONTAINERS):
+    if sum(_rank(name) == _rank(chosen) for name in found) > 1:
         what = f"holds {len(found)} networks: {', '.join(sorted(found))}"
         raise ConfigError(what, where=where, fix="say which one with container")
-    return found[chosen], chosen, tuple(name for name in found if name != chosen)
+    return found[chosen], chosen, _others(found, chosen)
+
+
+def _others(found: Mapping[str, State], chosen: str) -> tuple[str, ...]:
+    return tuple(name or "top level" for name in found if name != chosen)
 
 
 def _rank(name: str) -> int:
-    if not name:
-        return -1
+    """Place in :data:`CONTAINERS`; what stands in no container comes after those that it names."""
     last = name.rpartition(".")[2]
-    return CONTAINERS.index(last) if last in CONTAINERS else len(CONTAINERS)
+    if last in CONTAINERS:
+        return CONTAINERS.index(last)
+    return len(CONTAINERS) + bool(name)
 
 
 def _states(loaded: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:
@@ -92,15 +97,23 @@ def _states(loaded: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, 
     tensors = {
         key: value
         for key, value in loaded.items()
-        if isinstance(key, str) and isinstance(value, torch.Tensor)
+        if isinstance(key, str) and _is_plain_tensor(value)
     }
-    # Numbers may stand among weights, but a name of a tensor of weights has parts.
+    # Numbers may stand beside weights, but a name of a tensor of weights has parts.
     if any("." in key for key in tensors):
         yield name, tensors
-        return
     for key, value in loaded.items():
         if isinstance(key, str) and not any(part in key.lower() for part in _NOT_WEIGHTS):
             yield from _states(value, f"{name}.{key}" if name else key, depth + 1)
+
+
+def _is_plain_tensor(value: Any) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and value.device.type == "cpu"
+    )
 
 
 def _described(loaded: Any) -> str:

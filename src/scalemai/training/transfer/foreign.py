@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,7 @@ def _stated(loaded: Any) -> dict[str, Any]:
     if not isinstance(loaded, Mapping):
         return {}
     said: dict[str, Any] = {
-        name: value
-        for name, value in loaded.items()
-        if isinstance(name, str) and isinstance(value, str | int | float | bool)
+        name: value for name, value in loaded.items() if isinstance(name, str) and _is_plain(value)
     }
     arguments = loaded.get("init_args")
     if isinstance(arguments, Mapping):  # nnU-Net v2
@@ -163,3 +162,8 @@ def _stated(loaded: Any) -> dict[str, Any]:
         except (TypeError, LookupError, ValueError):
             pass  # a configuration that inherits its spacing, or another version of plans
     return said
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can hold it: the best loss of a training that never had one is infinite."""
+    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))

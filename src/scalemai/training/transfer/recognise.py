@@ -9,7 +9,7 @@ from typing import Any
 from scalemai.detector.spec import NetworkSpec
 from scalemai.training.transfer.containers import State
 from scalemai.training.transfer.foreign import ForeignCheckpoint
-from scalemai.training.transfer.renaming import nnunet_names
+from scalemai.training.transfer.layouts import translations
 
 __all__ = ["recognise"]
 
@@ -26,16 +26,17 @@ def recognise(checkpoint: ForeignCheckpoint) -> NetworkSpec | None:
     """
     if checkpoint.spec is not None:
         return checkpoint.spec.network
-    state = checkpoint.state
-    if (translated := nnunet_names({name: name for name in state})) is not None:
-        state = {name: state[source] for name, source in translated.items()}
+    state = dict(checkpoint.state)
+    for translated in translations({name: name for name in checkpoint.state}).values():
+        state |= {name: checkpoint.state[source] for name, source in translated.items()}
     for anchor, read in _NETWORKS:
         name = next((one for one in state if f".{one}".endswith(f".{anchor}")), None)
         if name is None:
             continue
         before = name[: len(name) - len(anchor)]
         own = {one[len(before) :]: v for one, v in state.items() if one.startswith(before)}
-        return read(own)
+        if (network := read(own)) is not None:
+            return network
     return None
 
 
@@ -47,11 +48,19 @@ def _segresnet(state: State) -> NetworkSpec:
 
 
 def _swin_unetr(state: State) -> NetworkSpec:
-    width = int(state["swinViT.patch_embed.proj.weight"].shape[0])
-    parameters: dict[str, Any] = {"feature_size": width}
-    if any(name.startswith("swinViT.layers1c") for name in state):
+    return _swin({name.removeprefix("swinViT."): value for name, value in state.items()})
+
+
+def _swin(state: State) -> NetworkSpec:
+    parameters: dict[str, Any] = {"feature_size": int(state["patch_embed.proj.weight"].shape[0])}
+    if any(name.startswith("layers1c.") for name in state):
         parameters["use_v2"] = True
     return NetworkSpec("swin-unetr", parameters)
+
+
+def _swin_encoder(state: State) -> NetworkSpec | None:
+    known = "layers1.0.blocks.0.attn.relative_position_bias_table" in state
+    return _swin(state) if known else None
 
 
 def _genesis(state: State) -> NetworkSpec:
@@ -93,6 +102,7 @@ def _dynunet(state: State) -> NetworkSpec | None:
 _NETWORKS: tuple[tuple[str, Callable[[State], NetworkSpec | None]], ...] = (
     ("convInit.conv.weight", _segresnet),
     ("swinViT.patch_embed.proj.weight", _swin_unetr),
+    ("patch_embed.proj.weight", _swin_encoder),
     ("down_tr64.ops.0.conv1.weight", _genesis),
     ("conv_0.conv_0.conv.weight", _basic_unet),
     ("input_block.conv1.conv.weight", _dynunet),

@@ -1,4 +1,4 @@
-"""Names of a checkpoint in the words of a network: wrappers' prefixes, other frameworks' names.
+"""Names of a checkpoint in the words of a network: wrappers' prefixes taken off, or put on.
 
 A prefix is not looked up in a list: of all beginnings that can be taken off the checkpoint's
 names, or are missing from them, the pair is taken after which most names agree exactly.
@@ -6,7 +6,6 @@ names, or are missing from them, the pair is taken after which most names agree 
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import torch
 
 from scalemai.errors import ConfigError
 from scalemai.training.transfer.containers import State
+from scalemai.training.transfer.layouts import translations
 
-__all__ = ["Renaming", "nnunet_names", "rename"]
+__all__ = ["Renaming", "rename"]
 
 _WRAPPERS = frozenset(
     ("_orig_mod", "_forward_module", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
@@ -36,7 +36,7 @@ class Renaming:
     removed, added
         What was taken off the start of each name, and put before it; with their dots.
     layout
-        ``"nnU-Net"`` if its names were translated; else empty.
+        Whose names were translated, see :mod:`scalemai.training.transfer.layouts`; else empty.
     names
         Name in the checkpoint of each name that has been found in the network.
     """
@@ -68,9 +68,7 @@ def rename(
         name begins with ``prefix``.
     """
     plain = {_unwrapped(name): name for name in state}
-    layouts = {"": plain}
-    if (translated := nnunet_names(plain)) is not None:
-        layouts["nnU-Net"] = translated
+    layouts = {"": plain, **translations(plain)}
     found = [_best(names, state, shapes, prefix, layout) for layout, names in layouts.items()]
     return max(found, key=lambda one: len(one.names))
 
@@ -155,65 +153,3 @@ def _renamed(
 
 def _unwrapped(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
-
-
-_ENCODER = re.compile(
-    r"(?P<before>.*?)encoder\.stages\.(?P<stage>\d+)\.0\.convs\.(?P<conv>\d)\.(?P<rest>conv|norm)\."
-    r"(?P<kind>weight|bias)"
-)
-_DECODER = re.compile(
-    r"(?P<before>.*?)decoder\.stages\.(?P<stage>\d+)\.convs\.(?P<conv>\d)\.(?P<rest>conv|norm)\."
-    r"(?P<kind>weight|bias)"
-)
-_UPWARD = re.compile(r"(?P<before>.*?)decoder\.transpconvs\.(?P<stage>\d+)\.(?P<kind>weight|bias)")
-_LAST = re.compile(r"(?P<before>.*?)decoder\.seg_layers\.(?P<stage>\d+)\.(?P<kind>weight|bias)")
-
-
-def nnunet_names(names: Mapping[str, str]) -> dict[str, str] | None:
-    """Names of nnU-Net's plain U-Net in the words of MONAI's DynUNet; None if it is another one.
-
-    The two are the same network: two convolutions with instance normalisation and leaky ReLU at
-    each level, transposed convolutions between them. nnU-Net also has a bias before each
-    normalisation, which takes it away again; DynUNet has none, and none is missed.
-
-    Parameters
-    ----------
-    names
-        Names as they are to be shown, by plain name.
-
-    Returns
-    -------
-    dict or None
-        The same with new names; others stay. Residual encoders have no counterpart.
-    """
-    coarsest = max(
-        (int(hit["stage"]) for name in names if (hit := _ENCODER.fullmatch(name))), default=None
-    )
-    if coarsest is None:
-        return None
-    made = {}
-    for name, source in names.items():
-        made[_translated(name, coarsest) or name] = source
-    return made
-
-
-def _translated(name: str, coarsest: int) -> str | None:
-    if "all_modules." in name or "decoder.encoder." in name:
-        return None  # the same tensors under second names
-    if hit := _ENCODER.fullmatch(name):
-        stage = int(hit["stage"])
-        block = f"downsamples.{stage - 1}"
-        block = "input_block" if stage == 0 else "bottleneck" if stage == coarsest else block
-    elif hit := _DECODER.fullmatch(name):
-        block = f"upsamples.{hit['stage']}.conv_block"
-    elif hit := _UPWARD.fullmatch(name):
-        return f"{hit['before']}upsamples.{hit['stage']}.transp_conv.conv.{hit['kind']}"
-    elif hit := _LAST.fullmatch(name):
-        if int(hit["stage"]) < coarsest - 1:
-            return None  # heads of coarser levels, for deep supervision
-        return f"{hit['before']}output_block.conv.conv.{hit['kind']}"
-    else:
-        return None
-    number = int(hit["conv"]) + 1
-    layer = f"conv{number}.conv" if hit["rest"] == "conv" else f"norm{number}"
-    return f"{hit['before']}{block}.{layer}.{hit['kind']}"

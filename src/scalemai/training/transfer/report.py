@@ -56,7 +56,7 @@ class MatchReport:
     removed, added
         What was taken off the start of the checkpoint's names, and put before them.
     layout
-        ``"nnU-Net"`` if its names were translated, else empty.
+        Whose names were translated, see :mod:`scalemai.training.transfer.layouts`; else empty.
     parameters, taken
         Numbers of parameters of the network without its head, and how many of them come from the
         checkpoint.
