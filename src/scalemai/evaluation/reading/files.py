@@ -76,7 +76,9 @@ def write_study(study: Study, folder: Path) -> Path:
     ]
     for kind, rows in (("readers", readers), ("pooled", pooled), ("equivalence", equivalence)):
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        write_table(Table(kind, frame, DEFINITIONS, {}, dict(study.settings)), folder)
+        write_table(
+            Table(kind, frame, DEFINITIONS, study.reads.hashes, dict(study.settings)), folder
+        )
     return write_page(study_page(study), folder / PAGE)
 
 

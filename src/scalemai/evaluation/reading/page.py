@@ -53,7 +53,7 @@ def study_page(study: Study) -> Page:
         Section("Mixed logistic model", _model(study)),
         Section(
             "Definitions and provenance",
-            [Glossary(DEFINITIONS), Provenance({}, dict(study.settings))],
+            [Glossary(DEFINITIONS), Provenance(dict(study.reads.hashes), dict(study.settings))],
         ),
     ]
     subtitle = (

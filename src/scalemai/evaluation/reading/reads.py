@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ class Reads:
         Array (readers, cases): duration of the read; NaN where not given.
     repeats
         Later reads of cases that the reader had read before.
-    digest
-        SHA-256 of the rows in a fixed order.
+    hashes
+        Case to the SHA-256 of all its rows in a fixed order: a study table has no files of cases.
     """
 
     readers: tuple[str, ...]
@@ -61,7 +61,7 @@ class Reads:
     confidence: NDArray[np.float64]
     seconds: NDArray[np.float64]
     repeats: tuple[Repeat, ...] = ()
-    digest: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing(self) -> dict[str, int]:
@@ -172,10 +172,13 @@ def parse_reads(frame: pl.DataFrame, *, where: str = "reads") -> Reads:
             continue
         answer[i, j] = row["answer"]
         confidence[i, j], seconds[i, j] = row["confidence"], row["seconds"]
-    digest = sha256(repr([sorted(row.items()) for row in rows]).encode()).hexdigest()
+    plain: dict[str, list[Any]] = {case: [] for case in cases}
+    for row in rows:
+        plain[row["case"]].append(sorted(row.items()))
+    hashes = {case: sha256(repr(of_case).encode()).hexdigest() for case, of_case in plain.items()}
     real = np.array([truth[case] for case in cases])
     return Reads(
-        tuple(readers), tuple(cases), real, answer, confidence, seconds, tuple(repeats), digest
+        tuple(readers), tuple(cases), real, answer, confidence, seconds, tuple(repeats), hashes
     )
 
 

@@ -168,7 +168,7 @@ def analyse(reads: Reads, *, margin: float = MARGIN, level: float = 0.95) -> Stu
         fleiss_kappa(counts, level=level),
         gwet_ac1(counts, categories=2, level=level),
         _mixed(reads, level),
-        {"margin": margin, "level": level, "reads_sha256": reads.digest},
+        {"margin": margin, "level": level},
     )
 
 
