@@ -109,8 +109,7 @@ def transfer(
     from scalemai.errors import MissingExtraError
 
     try:
-        from scalemai.cli.train import _prepared as prepared
-        from scalemai.cli.train import _Shown as Shown
+        from scalemai.cli.train import Shown, prepared
         from scalemai.training.compute import device_name
         from scalemai.training.material import choose_cases
         from scalemai.training.train import DETECTOR
