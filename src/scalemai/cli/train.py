@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scalemai.training.fit import Progress
     from scalemai.training.material import Lesions
 
-__all__ = ["train"]
+__all__ = ["Shown", "prepared", "train"]
 
 _SYNTHETIC = ("on", "offline", "off")
 _MEMORY_PER_WORKER_BYTES = 2 << 30
@@ -113,9 +113,9 @@ def train(
     if dry_run:
         _say_plan(list(cases.values()), config, synthetic, len(frozen), out)
         return
-    ready, code = _prepared(list(cases.values()), config, cache or out / "cache", processes)
+    ready, code = prepared(list(cases.values()), config, cache or out / "cache", processes)
     material = choose_cases(ready, config, lesions, real=real, frozen=frozen)
-    shown = _Shown()
+    shown = Shown()
     train_detector(config, material, out, resume=not restart, on_progress=shown)
     shown.end()
     typer.echo(out / DETECTOR)
@@ -169,7 +169,7 @@ def _lesions(
     return read_population(population)
 
 
-def _prepared(
+def prepared(
     cases: list[Case], config: TrainingConfig, folder: Path, processes: int
 ) -> tuple[Cache, int]:
     """Prepared cases, and the exit code that says whether some could not be prepared."""
@@ -216,7 +216,7 @@ def _say_costs(config: TrainingConfig) -> None:
     )
 
 
-class _Shown:
+class Shown:
     """Draws the progress of a training to standard error."""
 
     def __init__(self) -> None:
