@@ -7,6 +7,7 @@ PyTorch for CPU, it wants a constraint on the version of PyTorch (docs/howto/nnu
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from scalemai.case import Case
 from scalemai.cases.layouts.manifests import manifest_labels
-from scalemai.errors import ConfigError, UnreadableFileError
+from scalemai.errors import ConfigError, ScaleMAIError, UnreadableFileError
 from scalemai.io.nifti import read_labels
 from scalemai.training.nnunet.export import (
     ExportRequest,
@@ -208,6 +209,28 @@ launch.train_fold(folders_of(dataset, results=results))
     assert done.returncode == 9, done.stderr.decode()
 
 
+def test_whole_scans_are_not_compared_with_references_that_show_no_lesion(
+    folders: Folders, tmp_path: Path
+) -> None:
+    try:
+        write_settings(folders.preprocessed, Settings(epochs=2, final_validation=True))
+        with elsewhere(folders, tmp_path).known(loaders=0):
+            one = trainer(folders)
+            one.get_dataloaders()
+            one.perform_actual_validation()
+    finally:
+        write_settings(folders.preprocessed, SETTINGS)
+    assert "no reference of this fold shows a lesion" in Path(one.log_file).read_text()
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_a_loss_that_is_no_number_ends_the_training(folders: Folders, tmp_path: Path) -> None:
+    with elsewhere(folders, tmp_path).known(loaders=0):
+        one = trainer(folders)
+        with pytest.raises(ScaleMAIError, match="the loss of epoch 0 is nan"):
+            one.on_train_epoch_end([{"loss": np.array(np.nan, np.float32)}])
+
+
 def test_a_run_does_not_go_on_with_other_settings(folders: Folders, tmp_path: Path) -> None:
     broken = elsewhere(folders, tmp_path)
     kill_after_an_epoch(broken)
@@ -238,18 +261,16 @@ def test_a_model_predicts_on_the_grids_of_the_scans(
     assert set(np.unique(labels)) <= {0, 1, 2, 3}
 
 
-def test_nnunets_own_search_finds_the_trainer(folders: Folders) -> None:
-    """Where torchvision imports; elsewhere nnU-Net's search ends with an error of its own."""
-    pytest.importorskip("torchvision.ops", exc_type=(ImportError, RuntimeError))
-    script = f"""
-from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find
-print(find({TRAINER!r}).__module__)
-"""
-    environment = {"nnUNet_extTrainer": str(EXTERNAL_TRAINERS), "PATH": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, env=environment, check=True
+def test_nnunets_search_through_the_users_folders_finds_the_class_itself() -> None:
+    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+
+    folder = str(EXTERNAL_TRAINERS)
+    found = recursive_find_python_class(
+        folder, TRAINER, None, base_folder=folder, cleanup_imports_from_base_folder=True
     )
-    assert done.stdout.decode().splitlines()[-1] == "scalemai.training.nnunet.trainer"
+    # Modules of these folders are forgotten after the search; workers could not find the class.
+    assert found.__module__ == "scalemai.training.nnunet.trainer"
+    assert pickle.loads(pickle.dumps(found)) is found
 
 
 class Payload:
@@ -275,7 +296,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     ("asked", "said"),
     [
         ({"configuration": "3d_cpuu"}, "did you mean '3d_cpu'"),
-        ({"fold": "7"}, "no fold 7, but 3"),
+        ({"fold": "7"}, "no fold 7, but 3 of them; give 0 to 2, or all"),
         ({"fold": "first"}, "is no fold"),
         ({"device": "cuda"}, "has no cuda"),
         ({"device": "tpu"}, "unknown device"),

@@ -111,7 +111,8 @@ def test_a_population_of_an_organ_that_has_no_label_is_refused(file: Path) -> No
 
 def test_streams_of_training_never_repeat_and_those_of_validation_do() -> None:
     training, validation = Stream(5, "training"), Stream(5, "validation", period=3)
-    seen = [tuple(training.entropy(w, n)) for w in range(3) for n in range(50)]
+    ranks = (training, Stream(5, "training", rank=1))
+    seen = [tuple(one.entropy(w, n)) for one in ranks for w in range(3) for n in range(50)]
     assert len(set(seen)) == len(seen)
     assert validation.entropy(0, 1) == validation.entropy(0, 4) != validation.entropy(0, 2)
     assert validation.entropy(0, 1) != training.entropy(0, 1)

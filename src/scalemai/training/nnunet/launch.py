@@ -182,6 +182,8 @@ def train_fold(
     if there:
         require_safe_checkpoint(there[0])
     done = before[0].is_file()
+    if done and (target / "validation" / "summary.json").is_file():
+        return target
     with folders.known(loaders=loaders), nnunet_errors("training", target):
         import torch
         from nnunetv2.run.run_training import (  # type: ignore[import-not-found] # not among the dependencies
@@ -302,7 +304,8 @@ def _require_fold(folders: Folders, fold: str) -> None:
     count = len(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else 0
     if int(fold) >= count:
         what = f"there is no fold {fold}, but {count} of them"
-        raise ConfigError(what, where=path, fix="give a fold from 0, or all")
+        fix = f"give 0 to {count - 1}, or all" if count else "give all: one patient has no folds"
+        raise ConfigError(what, where=path, fix=fix)
 
 
 def _take_over_splits(folders: Folders) -> None:

@@ -55,12 +55,6 @@ class RawCase:
     case: Case
     patient: str
 
-    def __post_init__(self) -> None:
-        # Its folders count files by name, and other systems do not tell case apart.
-        if self.name != self.name.strip() or self.name.lower().endswith(ENDING):
-            fix = "give the data set a name: NAME=PATH"
-            raise ConfigError(f"{self.name!r} is no name of a case", where="cases", fix=fix)
-
 
 def image_name(name: str) -> str:
     """Path of a case's image within the data set; 0000 is its only channel."""
@@ -107,7 +101,8 @@ def write_raw_case(
     """
     if files not in get_args(Files):
         raise ConfigError(f"{files!r} is no choice", where="files", fix="give copy or link")
-    case = raw.case
+    case, path = raw.case, record_path(out, raw.name)
+    path.unlink(missing_ok=True)  # it speaks of files that are about to be replaced
     identity = identity_of(case, scheme, policy)
     volume = case.volume()
     drawn = draw_labels(case, scheme, policy, volume.grid)
@@ -120,7 +115,6 @@ def write_raw_case(
         "labels": {"path": label_name(raw.name), "sha256": _sha256(labels)},
         "grid": volume.grid.describe(),
     }
-    path = record_path(out, raw.name)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path

@@ -142,6 +142,7 @@ class nnUNetTrainerScaleMAI(_base.nnUNetTrainer):  # type: ignore[misc] # noqa: 
             role,
             first=self.current_epoch * iterations // workers,
             period=-(-iterations // workers) if role == "validation" else None,
+            rank=self.local_rank,
         )
         plans = Path(self.preprocessed_dataset_folder_base)
         return trainer_transform(

@@ -36,12 +36,15 @@ class Stream:
     period
         After how many batches they repeat; None if never. Validation shows the same lesions in
         the same patches every epoch.
+    rank
+        Number of the process, where several train one model.
     """
 
     seed: int
     role: Role
     first: int = 0
     period: int | None = None
+    rank: int = 0
 
     def entropy(self, worker: int, count: int) -> list[int]:
         """What the generators of one batch are seeded with.
@@ -56,7 +59,8 @@ class Stream:
         number = self.first + count
         if self.period is not None:
             number %= self.period
-        return [self.seed, ("training", "validation").index(self.role), worker, number]
+        role = ("training", "validation").index(self.role)
+        return [self.seed, role, self.rank, worker, number]
 
 
 class TrainerTransform(SynthesizeTumorTransform):
