@@ -189,6 +189,8 @@ def test_a_second_run_does_only_what_is_missing_or_has_changed(tmp_path: Path) -
     export(gather_cases([("", cases)]), out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
     (out / "labelsTr" / "case_0.nii.gz").unlink()
+    for left in ("labelsTr/.case_0.nii.gz.7.partial", "scalemai/cases/.case_1.json.7.partial"):
+        (out / left).write_bytes(b"killed")
     changed = boxed_case(tmp_path / "cases" / "case_1", {**MASKS, "liver_lesion": box(6, 8)})
     raw = gather_cases([("", [cases[0], changed, *cases[2:]])])
     _, outcomes = export(raw, out)
@@ -200,6 +202,7 @@ def test_a_second_run_does_only_what_is_missing_or_has_changed(tmp_path: Path) -
         path = out / "labelsTr" / f"{name}.nii.gz"
         assert path.stat().st_mtime_ns == before[path]
     assert len(manifest(out)["dataset"]) == 4
+    assert not list(out.rglob("*.partial"))
 
 
 def test_a_damaged_record_is_made_anew(tmp_path: Path) -> None:

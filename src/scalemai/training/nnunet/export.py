@@ -215,8 +215,9 @@ def export_cases(
         identity = identity_of(by_name[name].case, request.scheme, request.policy)
         return record is not None and record["identity"] == identity
 
-    for place, suffixes in (("imagesTr", f"_0000{ENDING}"), ("labelsTr", ENDING)):
-        remove_partials(out / place, {f"{name}{suffixes}" for name in by_name})
+    for ending in (f"_0000{ENDING}", ENDING, ".json"):
+        for place in ("imagesTr", "labelsTr", f"{RECORDS}/cases"):
+            remove_partials(out / place, {f"{name}{ending}" for name in by_name})
     return map_cases(
         partial(_write, out=out, request=request),
         cases,
