@@ -121,7 +121,8 @@ def few_shot_curve(
     Returns
     -------
     Path
-        The table of the runs that are done, for ``scalemai scaling``.
+        The table of the runs that are done, for ``scalemai scaling``. Those that failed are in the
+        ledger with the reason, and tried again next time.
 
     Raises
     ------
