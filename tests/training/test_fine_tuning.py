@@ -23,7 +23,7 @@ from scalemai.synthesis.populations.population import TumorPopulation  # noqa: E
 from scalemai.synthesis.spec import LesionSpec  # noqa: E402
 from scalemai.training.adapt import SOURCE, TARGET, adapt  # noqa: E402
 from scalemai.training.cache import Cache, prepare_cases  # noqa: E402
-from scalemai.training.config import TrainingConfig  # noqa: E402
+from scalemai.training.config import OptimiserConfig, TrainingConfig  # noqa: E402
 from scalemai.training.improve import MISSED, USUAL, improve  # noqa: E402
 from scalemai.training.material import choose_cases  # noqa: E402
 from scalemai.training.rounds import Guard, Mixed, fine_tune, pulled_back  # noqa: E402
@@ -181,7 +181,7 @@ def test_improving_shows_the_missed_group_and_the_usual_one(
     assert set(scans["group"]) == {MISSED, USUAL}
     assert scans.height == 4
     assert lesions.filter(group=MISSED)["diameter_mm"].max() < 16.0
-    whats = {(row["group"], row["what"]) for row in tuned.comparison.rows()}
+    whats = {(row["group"], row["what"]) for row in tuned.rows}
     assert (MISSED, "sensitivity, all") in whats
     assert (USUAL, "false candidates per scan") in whats
     assert "site: tail" in read_detector(tmp_path / "detector").origin["population"]
@@ -204,6 +204,18 @@ def test_what_cannot_be_trained_on_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         fine_tuning_config(read_detector(model), settings)
+
+
+def test_a_detector_is_trained_on_as_it_was_trained_but_slower_and_shorter(model: Path) -> None:
+    told = TrainingConfig(
+        detector=SMALL, steps=200, seed=7, optimiser=OptimiserConfig(learning_rate=2e-3)
+    )
+    known = replace(read_detector(model), origin={"config": told.to_dict()})
+    config, again = fine_tuning_config(known), fine_tuning_config(known, ["steps=9"])
+    assert (config.steps, config.seed, config.detector) == (50, 7, SMALL)
+    assert config.optimiser.learning_rate == pytest.approx(2e-4)
+    assert again == replace(config, steps=9)
+    assert known.origin == {"config": told.to_dict()}
 
 
 def test_a_case_in_both_hospitals_is_refused(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from scalemai.cli.adapt import adapt
 from scalemai.cli.arguments import (
     ClassMap,
     HuOffset,
@@ -27,6 +28,7 @@ from scalemai.cli.errors import errors
 from scalemai.cli.evaluate import evaluate
 from scalemai.cli.gallery import gallery
 from scalemai.cli.grow import grow
+from scalemai.cli.improve import improve
 from scalemai.cli.nnunet import nnunet_app
 from scalemai.cli.population import population
 from scalemai.cli.predict import predict
@@ -205,6 +207,8 @@ app.command()(predict)
 app.command()(train)
 app.command()(transfer)
 app.command()(calibrate)
+app.command()(adapt)
+app.command()(improve)
 app.command()(scaling)
 app.command()(errors)
 

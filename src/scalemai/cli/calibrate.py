@@ -43,12 +43,14 @@ def calibrate(
 
     try:
         from scalemai.detector.files import read_detector, weights_digest
+        from scalemai.evaluation.patients.rules import parse_rule
         from scalemai.inference.calibration.calibrate import RULES
         from scalemai.inference.calibration.calibrate import calibrate as choose
         from scalemai.inference.calibration.files import require_predictions_of, write_calibrated
     except ModuleNotFoundError as error:
         fix = "pip install 'scalemai[train]'"
         raise MissingExtraError(f"detectors need {error.name}", fix=fix) from error
+    rules = [parse_rule(text) for text in rule or RULES]  # before anything takes long
     digest = weights_digest(read_detector(detector))
     code = 0
     if reference is None:
@@ -58,7 +60,7 @@ def calibrate(
         folder = out / "evaluation"
         code = _evaluated(predictions, reference, folder, seed, workers, class_map, layout)
     patients, candidates, lesions = _tables(folder)
-    found = choose(patients, candidates, lesions, rules=rule or RULES, seed=seed, level=level)
+    found = choose(patients, candidates, lesions, rules=rules, seed=seed, level=level)
     for (structure, text), why in found.missed.items():
         remark([f"{structure}: {text}: not computed because {why}"])
     page = write_calibrated(found, out, detector=detector, weights_sha256=digest)

@@ -26,7 +26,7 @@ from scalemai.training.patches import Patches
 from scalemai.training.sampling import BINS
 from scalemai.training.scans import scans_with_lesions
 
-__all__ = ["Comparison", "Scans", "compare_detectors"]
+__all__ = ["Comparison", "Scans", "before_and_after", "compare_detectors"]
 
 _RULE = parse_rule("overlap")
 _ALL = "all"
@@ -93,18 +93,19 @@ class Comparison:
             rows[-1] |= _estimates(scans, cluster_mean, rng, draws)
         return rows
 
-    def table(self, *, seed: int = 0) -> TableBlock:
-        """The rows as a table of a page."""
-        cells: list[list[Cell]] = [
-            [f"{row['group']}: {row['what']}", row["n"], row["before"], row["after"], row["change"]]
-            for row in self.rows(seed=seed)
-        ]
-        caption = (
-            "Synthetic lesions of fixed seeds in whole held-out hosts, the same before and after, "
-            f"at a probability of {self.threshold:g}; n counts lesions or scans, intervals "
-            "resample hosts. This is no claim about patients."
-        )
-        return TableBlock(["what", "n", "before", "after", "change"], cells, caption)
+
+def before_and_after(rows: Sequence[Mapping[str, Any]], threshold: float) -> TableBlock:
+    """Rows of a comparison as a table of a page."""
+    cells: list[list[Cell]] = [
+        [f"{row['group']}: {row['what']}", row["n"], row["before"], row["after"], row["change"]]
+        for row in rows
+    ]
+    caption = (
+        "Synthetic lesions of fixed seeds in whole held-out hosts, the same before and after, at "
+        f"a probability of {threshold:g}; n counts lesions or scans, intervals resample hosts. "
+        "This is no claim about patients."
+    )
+    return TableBlock(["what", "n", "before", "after", "change"], cells, caption)
 
 
 def compare_detectors(

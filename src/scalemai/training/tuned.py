@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ from scalemai.evaluation.report import (
     write_page,
 )
 from scalemai.io.atomic import atomic_path
-from scalemai.training.comparing import Comparison
+from scalemai.statistics.estimate import Estimate
+from scalemai.training.comparing import Comparison, before_and_after
 from scalemai.training.config import TrainingConfig
 from scalemai.training.config_file import read_config
 from scalemai.training.material import Material
@@ -58,6 +60,8 @@ class Tuned:
         What happened.
     comparison
         Before and after in whole held-out scans.
+    rows
+        Its numbers, see :meth:`~scalemai.training.comparing.Comparison.rows`.
     notes
         What could not be looked at, and what was decided, in words.
     """
@@ -65,6 +69,7 @@ class Tuned:
     detector: Detector
     rounds: FineTuned
     comparison: Comparison
+    rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
 
 
@@ -91,7 +96,7 @@ def fine_tuning_config(detector: Detector, settings: Iterable[str] = ()) -> Trai
         if text.strip().startswith("detector"):
             fix = "train another one with scalemai transfer"
             raise ConfigError(f"{text!r} would make another detector", where="--set", fix=fix)
-    told: Mapping[str, Any] = detector.origin.get("config") or {}
+    told: Mapping[str, Any] = copy.deepcopy(detector.origin.get("config") or {})
     given = {**told, "detector": detector.spec.to_dict()}
     base = read_config("cpu-small", given=given)
     given["steps"] = max(base.steps // _STEPS_SHARE, 1)
@@ -149,13 +154,7 @@ def write_tuned(
         If something cannot be written.
     """
     said = (*notes, _verdict(rounds))
-    rows = [
-        {
-            name: cell if isinstance(cell, str | int) else cell.as_dict()
-            for name, cell in row.items()
-        }
-        for row in comparison.rows(seed=config.seed)
-    ]
+    rows = comparison.rows(seed=config.seed)
     own = {
         **story,
         "config": config.to_dict(),
@@ -164,23 +163,28 @@ def write_tuned(
         "parent": dict(old.origin),
     }
     bare = detector_of(config, rounds.weights)
-    card = old.card + _card(title, comparison, config, said)
+    card = old.card + _card(title, rows, said)
     detector = Detector(config.detector, bare.network, own, card)
     page = Page(
         title,
         f"{comparison.lesions.height:,} lesions in {comparison.scans.height:,} scans",
         [
-            Section("Before and after", [comparison.table(seed=config.seed)]),
+            Section("Before and after", [before_and_after(rows, comparison.threshold)]),
             Section("Rounds", [*_notes(said), _rounds(rounds)]),
             Section("Provenance", [Provenance(material.hashes, {**story, **config.to_dict()})]),
         ],
     )
     with atomic_path(Path(out) / TABLE) as partial:
-        plain = {**story, **rounds.to_dict(), "notes": list(said), "before_and_after": rows}
+        plain = {
+            **story,
+            **rounds.to_dict(),
+            "notes": list(said),
+            "before_and_after": [_plain(row) for row in rows],
+        }
         partial.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     write_page(page, Path(out) / PAGE)
     write_detector(detector, Path(out) / DETECTOR)
-    return Tuned(detector, rounds, comparison, said)
+    return Tuned(detector, rounds, comparison, tuple(rows), said)
 
 
 def _verdict(rounds: FineTuned) -> str:
@@ -209,11 +213,17 @@ def _rounds(rounds: FineTuned) -> TableBlock:
     return TableBlock(["round", *columns], rows, caption)
 
 
-def _card(title: str, comparison: Comparison, config: TrainingConfig, notes: Sequence[str]) -> str:
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: cell.as_dict() if isinstance(cell, Estimate) else cell for name, cell in row.items()
+    }
+
+
+def _card(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> str:
     lines = [
         f"| {row['group']}: {row['what']} | {row['n']} | {row['before']} | {row['after']} | "
         f"{row['change']} |"
-        for row in comparison.rows(seed=config.seed)
+        for row in rows
     ]
     remarks = "".join(f"- {text[0].upper()}{text[1:]}.\n" for text in notes)
     return (
