@@ -23,6 +23,9 @@ from inference.hosts import (
 )
 from scalemai.detector.files import read_detector, weights_digest, write_detector
 from scalemai.detector.network import NETWORKS
+from scalemai.inference.calibration.calibrate import Calibration
+from scalemai.inference.calibration.files import write_calibration
+from scalemai.inference.calibration.maps import CalibrationMap
 
 from .hosts import Said, hashes, scalemai
 
@@ -84,6 +87,31 @@ def test_predictions_and_references_become_locked_operating_points(
     assert "fp-per-scan<=1: candidates from" in same.out
 
 
+def test_findings_get_the_probabilities_of_the_calibration_and_keep_their_scores(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    said = _predicted(model, data, tmp_path / "none", "--calibrated")
+    assert said.code == 1
+    assert "write it with scalemai calibrate" in said.err
+    halved = CalibrationMap("isotonic", scores=(0.0, 1.0), probabilities=(0.0, 0.5))
+    known = Calibration("candidates", "liver_lesion", ("candidate-score-max/1",), halved, 20, 20)
+    digest = weights_digest(read_detector(model))
+    write_calibration([known], model / "calibration.json", digest)
+    assert _predicted(model, data, tmp_path / "seen", "--calibrated").code == 0
+    assert _predicted(model, data, tmp_path / "plain").code == 0
+    (finding,) = _findings(tmp_path / "seen" / "case_1")
+    (plain,) = _findings(tmp_path / "plain" / "case_1")
+    assert finding["probability"] == pytest.approx(0.5 * finding["score"])
+    assert plain == {**finding, "probability": None}
+    both = _predicted(model, data, tmp_path / "both", "--calibrated", "--also", model)
+    assert both.code == 2
+    assert "the mean of several detectors" in both.err
+    write_calibration([], model / "calibration.json", digest)
+    few = _predicted(model, data, tmp_path / "few", "--calibrated")
+    assert few.code == 2
+    assert "candidates of liver_lesion were not calibrated" in few.err
+
+
 def test_what_cannot_be_calibrated_is_said_in_one_line(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -96,5 +124,10 @@ def test_what_cannot_be_calibrated_is_said_in_one_line(
     assert "cannot be read as a detector" in said.err
 
 
-def _predicted(model: Path, data: Path, out: Path) -> Said:
-    return scalemai("predict", model, data, "--out", out, "--device", "cpu", "--threads", 1)
+def _predicted(model: Path, data: Path, out: Path, *words: object) -> Said:
+    return scalemai("predict", model, data, "--out", out, "--device", "cpu", "--threads", 1, *words)
+
+
+def _findings(case: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((case / "findings.json").read_text())["findings"]
+    return found

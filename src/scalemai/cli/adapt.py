@@ -37,7 +37,9 @@ def adapt(
     ] = 0.05,
     pull: Annotated[
         float | None,
-        typer.Option(help="Share of the way back to the old weights after each round."),
+        typer.Option(
+            help="Share of the way back to the old weights after each round; 0.2 without source."
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Parts of the training.")] = 5,
     settings: Annotated[

@@ -43,6 +43,10 @@ def predict(
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Write a DICOM SEG too; the CT must be DICOM.")
     ] = False,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Give findings the probabilities of scalemai calibrate."),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
     threads: Annotated[
@@ -85,6 +89,7 @@ def predict(
         runtime=Runtime(device=device, precision=precision, threads=threads, batch=batch),  # type: ignore[arg-type]  # Runtime refuses other words
         organs=organs,
         dicom_seg=dicom_seg,
+        calibrated=calibrated,
     )
     dataset = open_dataset(
         cases, layout=layout, labels=labels, class_map=class_map, series=series, hu_offset=hu_offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
@@ -11,7 +12,9 @@ from scalemai.case import Case
 from scalemai.detector.files import Detector, read_detector, weights_digest
 from scalemai.engine import Ledger, Run, available_cores
 from scalemai.engine import map as map_cases
-from scalemai.errors import UnreadableFileError
+from scalemai.errors import ConfigError, UnreadableFileError
+from scalemai.inference.calibration.applying import map_beside, with_probabilities
+from scalemai.inference.calibration.maps import CalibrationMap
 from scalemai.inference.device import started
 from scalemai.inference.files import MARKER, check_target, require_dicom, write_prediction
 from scalemai.inference.organ import with_masks_of
@@ -38,6 +41,8 @@ class Request:
         (:func:`scalemai.inference.organ.with_masks_of`).
     dicom_seg
         Write a DICOM SEG too.
+    calibrated
+        Give findings the probabilities of the detector's calibration.
     """
 
     detectors: tuple[Path, ...]
@@ -45,6 +50,7 @@ class Request:
     runtime: Runtime = field(default_factory=Runtime)
     organs: Path | None = None
     dicom_seg: bool = False
+    calibrated: bool = False
 
 
 def open_ledger(
@@ -85,6 +91,7 @@ def open_ledger(
         "precision": precision,
         "organs": "" if request.organs is None else request.organs,
         "dicom_seg": request.dicom_seg,
+        "calibration": _digest(_map_of(request)) if request.calibrated else "",
     }
     return open_run(out, "predict", asked, shard=shard, reading=reading)
 
@@ -139,8 +146,21 @@ def predict_to(case: Case, *, out: Path, request: Request) -> Path:
     if request.organs is not None:
         masks = with_masks_of(case, request.organs, detectors[0].spec.organ)
     found = predict_case(detectors, case, request.settings, request.runtime, masks=masks)
+    if request.calibrated:
+        found = with_probabilities(found, _map_of(request))
     source = case if request.dicom_seg else None
     return write_prediction(found, out / case.id, dicom_source=source)
+
+
+def _map_of(request: Request) -> CalibrationMap:
+    if len(request.detectors) > 1:
+        what = "the mean of several detectors has no calibration"
+        raise ConfigError(what, where="calibrated", fix="predict with one")
+    return map_beside(request.detectors[0], _loaded(request.detectors)[0])
+
+
+def _digest(chosen: CalibrationMap) -> str:
+    return hashlib.sha256(repr(chosen).encode()).hexdigest()
 
 
 def _loaded(folders: tuple[Path, ...]) -> tuple[Detector, ...]:

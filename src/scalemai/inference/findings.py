@@ -56,6 +56,8 @@ class Finding:
         Which of the structures that make up the organ, for example the left kidney.
     at_border
         Whether it touches a face of the scan, so that its true size may be larger.
+    probability
+        That it is a lesion, by the detector's calibration; None if that is not asked for.
     """
 
     number: int
@@ -70,6 +72,7 @@ class Finding:
     site: str | None = None
     part: str | None = None
     at_border: bool = False
+    probability: float | None = None
 
     def row(self) -> dict[str, Any]:
         """The columns of :data:`COLUMNS`, in their order."""
@@ -79,9 +82,9 @@ class Finding:
 
 
 COLUMNS = (
-    "finding", "score", "kind", "kind_share", "diameter_mm", "perpendicular_mm", "feret_mm",
-    "equivalent_diameter_mm", "volume_mm3", "x_mm", "y_mm", "z_mm", "site", "part", "mean_hu",
-    "contrast_hu", "surface_distance_mm", "at_border",
+    "finding", "score", "probability", "kind", "kind_share", "diameter_mm", "perpendicular_mm",
+    "feret_mm", "equivalent_diameter_mm", "volume_mm3", "x_mm", "y_mm", "z_mm", "site", "part",
+    "mean_hu", "contrast_hu", "surface_distance_mm", "at_border",
 )  # fmt: skip
 """Columns of a table of findings after those that name the case; those that the evaluation's
 tables have too are called as there."""

@@ -9,6 +9,7 @@
     calibrate  operating points and maps of a detector from the tables of an evaluation
     files      what is kept beside the detector
     page       the same to look at
+    applying   findings of a prediction with calibrated probabilities
 
 The weights of the detector never change, nor do the scores of its predictions.
 """
