@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from scalemai.statistics.bca import FEWEST_CLUSTERS, resampled_interval
+from scalemai.statistics.bca import FEW_CLUSTERS, FEWEST_CLUSTERS, resampled_interval
 from scalemai.statistics.bootstrap import (
     cluster_bootstrap,
     cluster_mean,
@@ -64,6 +64,23 @@ def test_intervals_cover_as_nominal_even_with_twenty_patients(
         assert estimate.high is not None
         held += estimate.low <= truth <= estimate.high
     assert 0.93 <= held / trials <= 0.97
+
+
+@pytest.mark.parametrize(("n", "least", "most"), [(12, 0.84, 0.93), (40, 0.93, 0.97)])
+def test_missed_patients_make_intervals_too_short_below_forty_patients_and_the_method_says_so(
+    n: int, least: float, most: float
+) -> None:
+    rng = np.random.default_rng(3)
+    patients = np.repeat(np.arange(n), 2)
+    trials, held = 800, 0
+    for _ in range(trials):
+        dsc = np.where(rng.random(n) < 0.1, 0.0, rng.beta(6, 2, n))
+        estimate = cluster_mean(np.repeat(dsc, 2), patients, rng=rng, draws=800)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert ("may cover less than its level" in estimate.method) == (n < FEW_CLUSTERS)
+        held += estimate.low <= 0.9 * 0.75 <= estimate.high
+    assert least <= held / trials <= most
 
 
 def test_ignoring_the_patients_would_be_far_too_sure() -> None:
@@ -156,7 +173,7 @@ def test_a_statistic_that_many_resamples_cannot_have_gets_no_interval() -> None:
         np.arange(20) * positive, positive, np.arange(20), rng=np.random.default_rng(0)
     )
     assert few.low is not None
-    assert few.method.endswith("undefined")
+    assert few.method.endswith("undefined, few clusters: may cover less than its level")
 
 
 def test_all_lesions_found_is_as_sure_as_its_patients() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scalemai.statistics.estimate import Estimate, not_computed
 
-__all__ = ["FEWEST_CLUSTERS", "UNDEFINED_SHARE", "resampled_interval"]
+__all__ = ["FEWEST_CLUSTERS", "FEW_CLUSTERS", "UNDEFINED_SHARE", "resampled_interval"]
 
 UNDEFINED_SHARE = 0.05
 """Largest share of draws in which the statistic may be undefined (no positive was drawn, say).
@@ -31,6 +31,14 @@ FEWEST_CLUSTERS = 5
 Measured coverage of nominal 95 % intervals of means and proportions: 88 to 92 % with 5 clusters
 and a continuous outcome, 90 to 95 % with 10, 92 to 97 % with 20 to 30 (the lowest for an
 exponential outcome)."""
+
+FEW_CLUSTERS = 40
+"""Clusters below which the method says that the interval may be too short.
+
+Measured coverage of nominal 95 % intervals of the mean of Dice coefficients of which one in ten is
+0 (the rest Beta(6, 2), two scans a patient): 80 to 89 % with 6 clusters, 84 to 93 % with 12, 91 to
+95 % with 20, 94 to 95 % with 40; the lowest where both scans of a patient are missed together.
+With few clusters a sample often holds no 0 at all, and nothing in it tells that there are some."""
 
 
 def resampled_interval(
@@ -88,6 +96,8 @@ def resampled_interval(
     method = f"cluster bootstrap, expanded BCa, {drawn.size} draws"
     if undefined:
         method += f", {undefined} undefined"
+    if n < FEW_CLUSTERS:
+        method += ", few clusters: may cover less than its level"
     return Estimate(value, float(low), float(high), level, n, method)
 
 
