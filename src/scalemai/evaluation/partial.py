@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+from scalemai.case import Case
 from scalemai.errors import UnreadableFileError
 from scalemai.evaluation.case import CaseResult, evaluate_case, sources_of
-from scalemai.evaluation.facts import fact_files
+from scalemai.evaluation.facts import fact_files, phase_of
 from scalemai.evaluation.pairing import PairedCase
 from scalemai.evaluation.request import Request
 from scalemai.io.atomic import atomic_path
+from scalemai.masks import MaskSource
 
 __all__ = ["PARTIAL_FOLDER", "evaluate_and_keep", "is_current", "partial_path", "read_partial"]
 
@@ -25,7 +29,7 @@ def partial_path(out: Path, case_id: str) -> Path:
 
 
 def evaluate_and_keep(pair: PairedCase, out: Path, request: Request) -> Path:
-    """Evaluate a case and keep its rows, with the state of the files that they were made from.
+    """Evaluate a case and keep its rows, with what they were made from: files, class maps, facts.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def evaluate_and_keep(pair: PairedCase, out: Path, request: Request) -> Path:
     before = _state(pair, request)
     result = evaluate_case(pair, request)
     with atomic_path(kept) as path:
-        path.write_text(json.dumps({"files": before, **asdict(result)}), encoding="utf-8")
+        path.write_text(json.dumps({"made_from": before, **asdict(result)}), encoding="utf-8")
     return kept
 
 
@@ -58,31 +62,62 @@ def read_partial(path: Path) -> CaseResult:
 
 
 def is_current(pair: PairedCase, out: Path, request: Request) -> bool:
-    """Whether the rows of a case are there and its files have not changed since."""
+    """Whether the rows of a case are there, and all they were made from is as it was."""
     try:
         content = json.loads(partial_path(out, pair.id).read_text(encoding="utf-8"))
-        return bool(content["files"] == _state(pair, request))
+        return bool(content["made_from"] == _state(pair, request))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _state(pair: PairedCase, request: Request) -> list[list[str | int]]:
-    """Name, size and time of change of every file of a case; those of facts may be gone."""
-    sources = sources_of(pair, request).values()
-    paths = {source.path for role in sources for source in role.values()}
-    found: list[list[str | int]] = []
-    for path in sorted(paths):
-        try:
-            status = path.stat()
-        except OSError as error:
-            what = error.strerror or "cannot be read"
-            raise UnreadableFileError(what, where=path, fix="check the file") from error
-        found.append([str(path), status.st_size, status.st_mtime_ns])
-    for path in fact_files(pair) if request.facts else ():
-        if path not in paths:
-            try:
-                status = path.stat()
-                found.append([str(path), status.st_size, status.st_mtime_ns])
-            except OSError:
-                found.append([str(path), -1, -1])
+def _state(pair: PairedCase, request: Request) -> dict[str, Any]:
+    """All that the rows of a case depend on beside the request, in JSON types.
+
+    A file that is gone has no size; reading it says so.
+    """
+    sources = sources_of(pair, request)
+    paths = {source.path for role in sources.values() for source in role.values()}
+    paths |= {pair.reference.ct, *([] if pair.image is None else [pair.image.ct])}
+    if request.facts:
+        paths |= set(fact_files(pair))
+    masks = {role: _places(of) for role, of in sources.items()}
+    phase = phase_of(pair)
+    state = {
+        "masks": masks,
+        "reference": _reads(pair.reference, all_masks=request.facts),
+        "prediction": None if pair.prediction is None else _reads(pair.prediction),
+        "image": None if pair.image is None else _reads(pair.image, all_masks=request.facts),
+        "reference_has_ct": pair.reference_has_ct,
+        "patient": pair.patient,
+        "phase": phase,
+        "files": [[str(path), *_size_and_time(path)] for path in sorted(paths)],
+    }
+    # As it comes back from the file, so that it can be compared.
+    found: dict[str, Any] = json.loads(json.dumps(state, default=str))
     return found
+
+
+def _reads(case: Case, *, all_masks: bool = False) -> dict[str, Any]:
+    """How a case reads its files: other class maps make other masks of the same bytes."""
+    known = {value for source in case.sources.values() for value in source.values}
+    return {
+        "ct": str(case.ct),
+        "series": case.series,
+        "hu_offset": case.hu_offset,
+        "class_map": case.class_map,
+        "values": sorted(known) if case.class_map else [],
+        "stated": dict(sorted(case.stated.items())),
+        "masks": _places(case.sources) if all_masks else {},
+    }
+
+
+def _places(sources: Mapping[str, MaskSource]) -> dict[str, list[Any]]:
+    return {name: [str(one.path), *one.values] for name, one in sorted(sources.items())}
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from scalemai.case import Presence
 from scalemai.errors import ConfigError
 from scalemai.evaluation.files import choose_points, write_evaluation
 from scalemai.evaluation.maskset import open_masks
@@ -20,7 +22,16 @@ from scalemai.evaluation.run import Evaluation, collect, evaluate_cases, open_le
 from scalemai.evaluation.summary import OVER_STRUCTURES, summarize
 from scalemai.evaluation.tables import read_table
 
-from ..hosts import prediction, without_lesions, write_data, write_maps, write_masks
+from ..hosts import (
+    LABELS,
+    prediction,
+    reference,
+    without_lesions,
+    write_data,
+    write_label_map,
+    write_maps,
+    write_masks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +114,62 @@ def test_a_case_whose_files_have_changed_is_evaluated_again(tmp_path: Path) -> N
     changed = pl.col("case") == "case_01"
     assert after.filter(~changed).equals(before.filter(~changed))
     assert not after.filter(changed).equals(before.filter(changed))
+
+
+def resumed(pairing: Pairing, out: Path) -> int:
+    with open_ledger(out, pairing) as ledger:
+        again = evaluate_cases(pairing, out, ledger=ledger)
+        for outcome in again:
+            assert outcome.status == "done", outcome.error
+    return again.resumed
+
+
+def test_another_class_map_of_the_same_files_is_evaluated_again(tmp_path: Path) -> None:
+    write_label_map(tmp_path / "p" / "case_0.nii.gz", prediction())
+    write_label_map(tmp_path / "r" / "case_0.nii.gz", reference())
+    out, request = tmp_path / "out", Request(structures=("liver", "spleen"), lesions=())
+
+    def of(class_map: dict[int, str]) -> Pairing:
+        sets = [open_masks(tmp_path / part, class_map=LABELS) for part in "pr"]
+        sets[0] = open_masks(tmp_path / "p", class_map=class_map)
+        return pair(*sets, request)
+
+    right = run(of(LABELS), out).structures.frame
+    assert resumed(of(LABELS), out) == 1
+    swapped = of({1: "spleen", 2: "liver_lesion", 3: "liver"})
+    assert resumed(swapped, out) == 0
+    wrong = collect(swapped, out).structures.frame
+    assert right["dsc"].min() > 0.5
+    assert wrong["dsc"].max() < 0.1
+
+
+def test_another_patient_or_phase_of_the_same_files_is_evaluated_again(
+    data: tuple[Path, Path], tmp_path: Path
+) -> None:
+    def of(patient: str, phase: str) -> Pairing:
+        facts = {f"case_{i:02d}": {"patient": "P", "phase": "venous"} for i in range(6)}
+        facts["case_00"] = {"patient": patient, "phase": phase}
+        return paired(data, metadata=facts)
+
+    run(of("P", "venous"), tmp_path)
+    assert resumed(of("P", "venous"), tmp_path) == 6
+    other = of("Q", "arterial")
+    assert resumed(other, tmp_path) == 5
+    found = collect(other, tmp_path)
+    assert set(found.structures.frame.filter(case="case_00")["patient"]) == {"Q"}
+    assert set(found.lesions.frame.filter(case="case_00")["phase"]) == {"arterial"}
+
+
+def test_what_is_stated_of_the_same_files_is_evaluated_again(
+    data: tuple[Path, Path], tmp_path: Path
+) -> None:
+    before = paired(data)
+    run(before, tmp_path)
+    case = before.cases[1]
+    told = replace(case.reference, stated={"liver_lesion": Presence.PRESENT})
+    after = replace(before, cases=(before.cases[0], replace(case, reference=told)))
+    assert resumed(after, tmp_path) == 1
+    assert collect(after, tmp_path).patients.frame["positive"].to_list() == [True, True]
 
 
 def test_results_of_another_request_are_not_mixed(data: tuple[Path, Path], tmp_path: Path) -> None:
