@@ -63,6 +63,7 @@ def test_weights_follow_from_the_seed_and_leave_global_state_alone() -> None:
 def test_every_network_gives_a_logit_per_class_and_voxel(name: str) -> None:
     small = {
         "dynunet": {"filters": [4, 8, 16]},
+        "genesis-unet": {},
         "segresnet": {"init_filters": 8},
         "swin-unetr": {"feature_size": 12},
         "unet": {"channels": [4, 8], "strides": [2]},

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scalemai.detector.genesis_unet import genesis_unet
 from scalemai.detector.spec import DetectorSpec, NetworkSpec
 from scalemai.errors import ConfigError, MissingExtraError, UnknownNameError
 
@@ -67,6 +68,7 @@ def _swin_unetr(inputs: int, outputs: int, parameters: Mapping[str, Any]) -> nn.
 NETWORKS: Mapping[str, _Maker] = {
     "basic-unet": _basic_unet,
     "dynunet": _dynunet,
+    "genesis-unet": genesis_unet,
     "segresnet": _segresnet,
     "swin-unetr": _swin_unetr,
     "unet": _unet,
