@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import polars as pl
 
 from scalemai.errors import UnreadableFileError
 
-__all__ = ["read_csv", "write_csv"]
+__all__ = ["csv_text", "read_csv", "write_csv"]
 
 _GUARDED = r"^[=+\-@\t\r']"
 _NAMES = ("algorithm", "case", "patient", "structure", "organ", "name", "class", "center")
+_KEYS = ("algorithm", "case", "structure", "organ", "name", "class")
+"""Names that tell rows apart: there ``NA`` is a name, elsewhere it is what is not known."""
+_NOT_KNOWN = ["", "NA", "N/A", "nan", "NaN"]
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _TYPES: dict[str, pl.DataType] = {
     str(kind): kind
     for kind in (
@@ -56,7 +61,7 @@ def write_csv(frame: pl.DataFrame, path: Path) -> None:
 
 
 def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
-    """Read CSV of ours or of others.
+    """Read CSV of ours or of others, separated by commas, semicolons or tabs.
 
     Parameters
     ----------
@@ -66,33 +71,77 @@ def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pl.DataFra
         Column to the name of its type, for a file that :func:`write_csv` wrote; columns that it
         does not name are read by their content. Apostrophes are taken away only if it is given.
 
+    Returns
+    -------
+    DataFrame
+        Columns of names are text, so that case ``007`` stays what it is. ``NA``, ``N/A`` and
+        ``nan`` are null, except where they name a case, structure, organ, class or algorithm.
+
     Raises
     ------
     UnreadableFileError
-        If it is missing, no UTF-8, or no CSV.
+        If it is missing, no UTF-8, or no CSV; or all its columns are one.
     """
+    text, separator = csv_text(path, one_column=columns is not None)
+    data = text.encode()
     try:
-        data = path.read_bytes()
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        fix = "save it as CSV UTF-8"
-        raise UnreadableFileError("is not UTF-8 text", where=path, fix=fix) from error
-    except OSError as error:
-        what = error.strerror or "cannot be read"
-        raise UnreadableFileError(what, where=path, fix="check the file") from error
-    try:
+        plain = pl.read_csv(data, infer_schema=False, separator=separator)
         if columns is not None:
-            return _restored(pl.read_csv(data, infer_schema=False), columns)
-        names = pl.read_csv(data, infer_schema=False, n_rows=0).columns
-        return pl.read_csv(
+            return _restored(plain, columns)
+        named = [name for name in plain.columns if name.lower() in _NAMES]
+        frame = pl.read_csv(
             data,
-            schema_overrides={name: pl.String() for name in names if name.lower() in _NAMES},
+            separator=separator,
+            schema_overrides=dict.fromkeys(named, pl.String),
             infer_schema_length=None,
-            null_values=["", "NA", "N/A", "nan", "NaN"],
+            null_values=_NOT_KNOWN,
         )
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnreadableFileError(f"is no CSV ({reason})", where=path, fix="check it") from error
+    keys = [name for name in named if name.lower() in _KEYS]
+    return frame.with_columns(plain.select(pl.col(keys).replace("", None)))
+
+
+def csv_text(path: Path, *, one_column: bool = False) -> tuple[str, str]:
+    """Text of a CSV file, and what separates its columns by its heading.
+
+    Parameters
+    ----------
+    path
+        The file; UTF-8, with or without a byte order mark, lines ending in LF or CRLF.
+    one_column
+        Whether it may have no separator at all.
+
+    Returns
+    -------
+    tuple of str
+        The text, and a comma, semicolon or tab.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is missing, no UTF-8, empty, or its heading has none of these.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig").lstrip("\r\n")
+    except UnicodeDecodeError as error:
+        fix = "save it as CSV UTF-8"
+        raise UnreadableFileError("is not UTF-8 text", where=path, fix=fix) from error
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or error})"
+        raise UnreadableFileError(what, where=path, fix="check file and permissions") from error
+    if not text.strip(" \t\r\n"):
+        raise UnreadableFileError("is empty", where=path, fix="write it again")
+    heading = text.split("\n", 1)[0].rstrip("\r")
+    # A name may hold a separator within quotes.
+    bare = re.sub(r'"[^"]*"', "", heading)
+    best = max(_SEPARATORS, key=bare.count)
+    if best not in bare and not one_column:
+        what = f"its heading {heading[:40]!r} has no {', '.join(_SEPARATORS.values())}"
+        fix = "separate its columns by one of them"
+        raise UnreadableFileError(what, where=path, fix=fix)
+    return text, best
 
 
 def _guarded(name: str) -> str:

@@ -13,6 +13,7 @@ from scalemai.errors import ConfigError, UnknownNameError, UnreadableFileError
 from scalemai.evaluation.comparison.alignment import OVER_CLASSES, align, scopes
 from scalemai.evaluation.comparison.comparing import read_results
 from scalemai.evaluation.comparison.locating import locate
+from scalemai.evaluation.comparison.own_tables import read_own
 from scalemai.evaluation.comparison.published import read_published
 from scalemai.evaluation.comparison.results import Results
 from scalemai.evaluation.comparison.scale import direction, on_one_scale
@@ -97,9 +98,21 @@ def test_a_published_csv_is_read_as_it_stands(tmp_path: Path) -> None:
     assert "left out (average, mean)" in found.notes[0]
 
 
-def test_semicolons_separate_as_well(tmp_path: Path) -> None:
-    found = read_published(write(tmp_path / "dsc.csv", "name;liver\r\na;0.5\r\n"), "A")
-    assert found.values.tolist() == [[0.5]]
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_whatever_separates_columns_and_ends_lines_the_values_are_the_same(
+    tmp_path: Path, separator: str, ending: str, mark: str
+) -> None:
+    lines = ["name,liver", "a,0.5"]
+    text = mark + ending.join(line.replace(",", separator) for line in lines) + ending
+    found = read_published(write(tmp_path / "dsc.csv", text), "A")
+    assert (found.cases, found.classes, found.values.tolist()) == (("a",), ("liver",), [[0.5]])
+    lines = ["case,structure,dsc", "NA,liver,0.5", "b,liver,NA"]
+    text = mark + ending.join(line.replace(",", separator) for line in lines) + ending
+    (one,), _ = read_results([write(tmp_path / "structures.csv", text)], "dsc")
+    assert one.cases == ("NA", "b")
+    np.testing.assert_array_equal(one.values, [[0.5], [np.nan]])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,8 @@ def test_semicolons_separate_as_well(tmp_path: Path) -> None:
         ("name,liver\na,0.5\na,0.6\n", "the case 'a' stands there twice"),
         ("name,liver,liver\na,0.5,0.6\n", "the class 'liver' stands there twice"),
         ("file,liver\na,0.5\n", "has no column 'name'"),
-        ("name\na\n", "has no column of values"),
+        ("name\na\n", "heading 'name' has no comma, semicolon, tab"),
+        ("name,mean\na,1\n", "has no column of values"),
         ("name,liver\na,good\n", "'good' of case 'a' and class 'liver' is no finite number"),
         ("name,liver\na,inf\n", "'inf' of case 'a'"),
         ("name,liver\n,0.5\n", "row 2 has no name"),
@@ -177,6 +191,22 @@ def test_a_metric_that_a_table_lacks_is_answered_with_those_that_it_has(tmp_path
     folder = write_own(tmp_path, structures(), DSC)
     with pytest.raises(UnknownNameError, match="hd95_mm"):
         read_results([folder], "hd95")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("case,structure,dsc\na,liver,1\n,liver,1\n", "row 2 of 2 names no case"),
+        ("case,structure,dsc\na,,1\n", "row 1 of 1 names no structure"),
+        ('case,structure,dsc\na," ",1\n', "row 1 of 1 names no structure"),
+        ("case|structure|dsc\na|liver|1\n", "has no comma, semicolon, tab"),
+    ],
+)
+def test_a_row_of_a_table_without_a_name_is_refused_by_its_number(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises((ConfigError, UnreadableFileError), match=message):
+        read_own(write(tmp_path / "structures.csv", text), "A", "dsc")
 
 
 def test_a_case_that_stands_twice_in_a_table_is_refused(tmp_path: Path) -> None:

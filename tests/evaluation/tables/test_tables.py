@@ -115,6 +115,13 @@ def test_foreign_csv_is_read_with_names_as_text_and_gaps_as_null(tmp_path: Path)
     assert (found.definitions, found.cases, found.settings, found.version) == ((), {}, {}, "")
 
 
+def test_na_names_a_case_but_no_number_and_no_patient(tmp_path: Path) -> None:
+    text = "\ufeffcase;patient;structure;dsc\r\nNA;NA;nan;NA\r\n;p;liver;0.5\r\n"
+    (tmp_path / "x.csv").write_bytes(text.encode())
+    rows = read_table(tmp_path / "x.csv").frame.rows()
+    assert rows == [("NA", None, "nan", None), (None, "p", "liver", 0.5)]
+
+
 def test_json_of_others_beside_a_csv_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "dsc.csv").write_text("name,liver\na,1\n")
     (tmp_path / "dsc.json").write_text('{"mine": true}')

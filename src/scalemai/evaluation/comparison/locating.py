@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scalemai.errors import ConfigError, UnreadableFileError
+from scalemai.evaluation.spreadsheet import csv_text
 
 __all__ = ["Located", "locate"]
 
@@ -135,13 +136,9 @@ def _is_own(file: Path) -> bool:
     """Whether a file is one of our tables; a CSV tells by its heading, whatever its name."""
     if file.suffix.lower() == ".parquet":
         return True
-    try:
-        with file.open(encoding="utf-8-sig", errors="replace") as stream:
-            columns = {name.strip(' "\r\n') for name in stream.readline().split(",")}
-    except OSError as error:
-        what = f"cannot be read ({error.strerror or error})"
-        raise UnreadableFileError(what, where=file, fix="check its permissions") from error
-    return {"case", "structure"} <= columns
+    text, separator = csv_text(file)
+    heading = text.split("\n", 1)[0].split(separator)
+    return {"case", "structure"} <= {name.strip(' "\r') for name in heading}
 
 
 def _own_name(path: Path, metric: str) -> str:

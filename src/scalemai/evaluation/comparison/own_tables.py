@@ -33,7 +33,8 @@ def read_own(path: Path, algorithm: str, metric: str) -> tuple[Results, ...]:
     Raises
     ------
     ConfigError
-        If the table is of another kind, has no such column, or a case stands there twice.
+        If the table is of another kind, has no such column, or a row names no case or structure,
+        or one that stands there twice.
     UnreadableFileError
         If it cannot be read.
     """
@@ -51,6 +52,7 @@ def read_own(path: Path, algorithm: str, metric: str) -> tuple[Results, ...]:
     if metric not in known:
         raise UnknownNameError("metric", metric, known)
     definition = next((one for one in table.definitions if one.column == metric), None)
+    _refuse_unnamed(frame, path)
     if "algorithm" not in frame.columns:
         return (_one(frame, path, algorithm, metric, definition, table),)
     names = frame["algorithm"].unique(maintain_order=True).to_list()
@@ -65,6 +67,15 @@ def read_own(path: Path, algorithm: str, metric: str) -> tuple[Results, ...]:
         )
         for name in names
     )
+
+
+def _refuse_unnamed(frame: pl.DataFrame, path: Path) -> None:
+    for name in ("case", "structure"):
+        text = frame[name].cast(pl.String).str.strip_chars()
+        empty = (text.is_null() | (text == "")).arg_true()
+        if len(empty):
+            what = f"row {int(empty[0]) + 1} of {len(frame)} names no {name}"
+            raise ConfigError(what, where=path, fix=f"fill the column {name}")
 
 
 def _one(

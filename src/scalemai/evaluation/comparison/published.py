@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scalemai.errors import UnreadableFileError
 from scalemai.evaluation.comparison.results import Results, refuse_twice
+from scalemai.evaluation.spreadsheet import csv_text
 
 __all__ = ["read_published"]
 
@@ -24,7 +25,7 @@ def read_published(path: Path, algorithm: str) -> Results:
     Parameters
     ----------
     path
-        CSV file, separated by commas or semicolons, with a column ``name`` (or ``case``,
+        CSV file, separated by commas, semicolons or tabs, with a column ``name`` (or ``case``,
         ``case_id``, ``id``) and a column of numbers per class. Columns without a heading, as
         pandas writes its index, are left out; so are rows and columns that
         summarise (``mean``).
@@ -74,18 +75,7 @@ def read_published(path: Path, algorithm: str) -> Results:
 
 def _read(path: Path) -> tuple[list[str], pl.DataFrame]:
     """Heading and rows, all as text: 001 is a name, not the number 1."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        fix = "save it as CSV in UTF-8"
-        raise UnreadableFileError("is no text in UTF-8", where=path, fix=fix) from error
-    except OSError as error:
-        what = f"cannot be read ({error.strerror or error})"
-        raise UnreadableFileError(what, where=path, fix="check file and permissions") from error
-    if not text.strip():
-        raise UnreadableFileError("is empty", where=path, fix="write it again")
-    first = text.lstrip().splitlines()[0]
-    separator = ";" if first.count(";") > first.count(",") else ","
+    text, separator = csv_text(path)
     try:
         table = pl.read_csv(
             text.encode(), has_header=False, infer_schema=False, separator=separator
