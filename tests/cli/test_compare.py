@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_several_folders_can_be_given_and_named(results: Path, tmp_path: Path) -
     assert said.code == 0
     assert "mean of classes: STU-Net-L has the best mean" in said.out
     assert "small" in (tmp_path / "out" / "pairs.csv").read_text()
+
+
+@pytest.mark.parametrize("cases", [1, 4])
+def test_a_ranking_of_few_patients_claims_no_stability(tmp_path: Path, cases: int) -> None:
+    for number, name in enumerate(("A", "B")):
+        rows = [f"case{n},{0.5 + 0.1 * number}" for n in range(cases)]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dsc.csv").write_text("name,liver\n" + "\n".join(rows) + "\n")
+    said = scalemai("compare", tmp_path / "A", tmp_path / "B", "--out", tmp_path / "out")
+    assert said.code == 0
+    assert "resamples" not in said.out
+    assert "stability not computed because" in said.out
+    assert "too few to resample (at least 5)" in said.out
+    assert "too few to resample" in (tmp_path / "out" / "overall.csv").read_text()
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert re.search(r"Stability of the ranking: not computed because \d patients? (is|are)", page)
 
 
 @pytest.mark.parametrize(

@@ -200,3 +200,18 @@ def test_ranges_of_places_from_tests_hold_the_true_place() -> None:
         high = [5 - np.count_nonzero(wins & (i == k)) for k in range(5)]
         held.append(all(low[k] <= true[k] <= high[k] for k in range(5)))
     assert np.mean(held) >= 0.95
+
+
+@pytest.mark.parametrize("patients", [1, 4])
+def test_few_patients_have_places_but_no_stability_of_them(patients: int) -> None:
+    rng = np.random.default_rng(0)
+    scores = np.repeat(rng.random((patients, 3)) + np.arange(3), 5, axis=0)
+    clusters = np.repeat(np.arange(patients), 5)
+    found = rank_stability(scores, clusters, rng=rng, draws=100)
+    np.testing.assert_array_equal(found.ranks, [3, 2, 1])
+    assert [found.distribution, found.first, found.low, found.high] == [None] * 4
+    assert found.tau.value is None
+    assert "too few to resample (at least 5)" in found.tau.reason
+    tau = tau_between(scores, scores, clusters, rng=rng, draws=100)
+    assert (tau.value, tau.low, tau.high) == (1.0, None, None)
+    assert tau.reason == found.tau.reason

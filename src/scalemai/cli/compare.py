@@ -50,10 +50,14 @@ def compare(
     remark(comparison.notes)
     page = write_comparison(comparison, out)
     for row in comparison.tables["ranking"].filter(place=1).iter_rows(named=True):
+        stable = (
+            f"stability not computed because {row['reason']}"
+            if row["probability_first"] is None
+            else f"first in {row['probability_first']:.0%} of resamples"
+        )
         typer.echo(
             f"{row['metric']} · {row['class']}: {row['algorithm']} has the best mean, "
-            f"{row['mean']:.4g}; first in {row['probability_first']:.0%} of resamples, "
-            f"significantly better than {row['better_than']} of "
+            f"{row['mean']:.4g}; {stable}, significantly better than {row['better_than']} of "
             f"{len(comparison.algorithms) - 1}"
         )
     typer.echo(page)

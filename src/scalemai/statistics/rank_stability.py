@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalemai.statistics.bca import resampled_interval
+from scalemai.statistics.bca import FEWEST_CLUSTERS, resampled_interval
 from scalemai.statistics.bootstrap import Clusters
-from scalemai.statistics.estimate import Estimate
+from scalemai.statistics.estimate import Estimate, not_computed
 from scalemai.statistics.ranking import kendall_tau, unit_ranks
 
 __all__ = ["RankStability", "Ranker", "rank_stability", "tau_between"]
@@ -31,24 +31,27 @@ class RankStability:
     ranks
         Array (algorithms,): place over all units; 1 is best, ties share the better place.
     distribution
-        Array (algorithms, places): share of resamples in which an algorithm took a place.
+        Array (algorithms, places): share of resamples in which an algorithm took a place. None,
+        as the next three, with fewer clusters than
+        :data:`~scalemai.statistics.bca.FEWEST_CLUSTERS`: resamples of them say nothing.
     first
         Array (algorithms,): probability of being first; ties share it, so it sums to one.
     low, high
         Arrays (algorithms,): central range, of probability ``level``, of the place.
     tau
         Kendall's tau-b between the full ranking and those of the resamples: its mean, and the
-        central range. Not an interval of a parameter, but how alike the rankings are.
+        central range. Not an interval of a parameter, but how alike the rankings are. Not
+        computed with too few clusters, or if all algorithms are alike.
     draws, level
         Number of resamples, and probability of the ranges.
     """
 
     scores: tuple[Estimate, ...]
     ranks: NDArray[np.intp]
-    distribution: _Floats
-    first: _Floats
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
+    distribution: _Floats | None
+    first: _Floats | None
+    low: NDArray[np.intp] | None
+    high: NDArray[np.intp] | None
     tau: Estimate
     draws: int
     level: float
@@ -94,6 +97,10 @@ def rank_stability(
         )
         for k in range(mean.size)
     )
+    ranks = _places(mean[None])[0]
+    if groups.n < FEWEST_CLUSTERS:
+        few = not_computed(_too_few(groups.n), n=groups.n, level=level)
+        return RankStability(estimates, ranks, None, None, None, None, few, draws, level)
     places = _places(drawn)
     algorithms = mean.size
     distribution = np.stack([(places == place + 1).mean(axis=0) for place in range(algorithms)], 1)
@@ -103,7 +110,7 @@ def rank_stability(
     low, high = np.quantile(places, tails, axis=0, method="inverted_cdf").astype(np.intp)
     return RankStability(
         estimates,
-        _places(mean[None])[0],
+        ranks,
         distribution,
         first,
         low,
@@ -137,7 +144,8 @@ def tau_between(
     Estimate
         Tau between the rankings by mean, and its central range over resamples (a bootstrap of
         tau itself would be biased downwards: noise can only disorder). Not computed if a metric
-        ranks all algorithms alike.
+        ranks all algorithms alike; without range with fewer clusters than
+        :data:`~scalemai.statistics.bca.FEWEST_CLUSTERS`.
 
     Raises
     ------
@@ -151,6 +159,8 @@ def tau_between(
     mean, drawn, _ = _resampled_means(np.concatenate([a, b], axis=1), groups, rng, draws)
     k = a.shape[1]
     value = float(kendall_tau(mean[:k], mean[k:]))
+    if groups.n < FEWEST_CLUSTERS and np.isfinite(value):
+        return Estimate(value, level=level, n=groups.n, reason=_too_few(groups.n))
     return _spread(kendall_tau(drawn[:, :k], drawn[:, k:]), groups.n, level, value)
 
 
@@ -198,6 +208,11 @@ def _places(values: _Floats) -> NDArray[np.intp]:
 
     places: NDArray[np.intp] = rankdata(-values, method="min", axis=1).astype(np.intp)
     return places
+
+
+def _too_few(n: int) -> str:
+    patients = "1 patient is" if n == 1 else f"{n} patients are"
+    return f"{patients} too few to resample (at least {FEWEST_CLUSTERS})"
 
 
 def _spread(tau: _Floats, n: int, level: float, value: float | None = None) -> Estimate:

@@ -140,7 +140,10 @@ def _in_words(overall: Mapping[str, Any]) -> str:
             f" Friedman's test that all rank alike: chi-squared {overall['friedman_chi2']:.1f}, "
             + ("p < 0.001." if p < 0.001 else f"p = {p:.3f}.")
         )
-    if overall["tau"] is not None:
+    if overall["tau"] is None:
+        reason = overall["tau_reason"] or overall["reason"]
+        text += f" Stability of the ranking: not computed because {reason}."
+    else:
         text += (
             f" Rankings of resampled patients agree with this one with Kendall's tau "
             f"{overall['tau']:.2f} (central range {overall['tau_low']:.2f} to "

@@ -36,8 +36,8 @@ _OVERALL: Mapping[str, type[pl.DataType]] = {
     "class": pl.String, "algorithms": pl.Int64, "n_cases": pl.Int64, "n": pl.Int64,
     "friedman_chi2": pl.Float64, "friedman_p": pl.Float64, "iman_davenport_f": pl.Float64,
     "iman_davenport_p": pl.Float64, "nemenyi_critical_difference": pl.Float64,
-    "tau": pl.Float64, "tau_low": pl.Float64, "tau_high": pl.Float64, "draws": pl.Int64,
-    "reason": pl.String,
+    "tau": pl.Float64, "tau_low": pl.Float64, "tau_high": pl.Float64, "tau_reason": pl.String,
+    "draws": pl.Int64, "reason": pl.String,
 }  # fmt: skip
 
 
@@ -50,7 +50,8 @@ class Ranking:
     algorithms
         A row per algorithm, best first.
     places
-        A row per algorithm and place: its probability over resampled patients.
+        A row per algorithm and place: its probability over resampled patients; none with too few
+        patients to resample.
     overall
         One row: whether the algorithms differ at all, and how stable their order is.
     """
@@ -143,10 +144,11 @@ def rank(
             "mean_rank": float(test.mean_ranks[index]),
         }
     rows.sort(key=lambda row: (row["place"], algorithms.index(row["algorithm"])))
+    shares = [] if stability.distribution is None else stability.distribution.tolist()
     places = [
-        {"class": scope.name, "algorithm": name, "place": place + 1, "probability": float(share)}
-        for index, name in enumerate(algorithms)
-        for place, share in enumerate(stability.distribution[index])
+        {"class": scope.name, "algorithm": name, "place": place + 1, "probability": share}
+        for name, row_of_shares in zip(algorithms, shares, strict=False)
+        for place, share in enumerate(row_of_shares)
     ]
     return Ranking(
         pl.DataFrame(rows, schema=_RANKING),
@@ -167,6 +169,7 @@ def rank(
                     "tau_low": stability.tau.low,
                     "tau_high": stability.tau.high,
                     "draws": draws,
+                    "tau_reason": stability.tau.reason or None,
                     "reason": test.reason or None,
                 }
             ],
@@ -182,9 +185,9 @@ def _placed(stability: RankStability, index: int, sign: float) -> dict[str, Any]
         "mean": mean.value,
         "mean_low": mean.low,
         "mean_high": mean.high,
-        "place_low": int(stability.low[index]),
-        "place_high": int(stability.high[index]),
-        "probability_first": float(stability.first[index]),
+        "place_low": None if stability.low is None else int(stability.low[index]),
+        "place_high": None if stability.high is None else int(stability.high[index]),
+        "probability_first": None if stability.first is None else float(stability.first[index]),
         "reason": mean.reason or None,
     }
 
