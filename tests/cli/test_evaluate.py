@@ -74,9 +74,13 @@ def test_a_damaged_prediction_is_listed_with_exit_code_1_and_the_rest_is_evaluat
     bad.write_bytes(b"nothing")
     said = scalemai("evaluate", *data, "--out", tmp_path / "out", "--workers", 1)
     assert said.code == 1
-    assert any(line.startswith("failed: case_1: ") and str(bad) in line for line in said.lines)
+    assert any(
+        line.startswith("unusable prediction: case_1: ") and str(bad) in line for line in said.lines
+    )
     assert "Traceback" not in said.err
-    assert read_table(tmp_path / "out", "cases").frame["case"].to_list() == ["case_0"]
+    assert "liver: DSC 0.500" in said.out
+    cases = read_table(tmp_path / "out", "cases").frame
+    assert cases["prediction"].to_list() == ["present", "unusable"]
 
 
 def test_another_grid_is_one_line_that_names_both_files(
@@ -88,7 +92,7 @@ def test_another_grid_is_one_line_that_names_both_files(
     write(path, np.ones((52, 44, 26), np.uint8), matrix)
     said = scalemai("evaluate", *data, "--out", tmp_path / "out", "--workers", 1)
     assert said.code == 1
-    (line,) = [line for line in said.lines if line.startswith("failed: case_0")]
+    (line,) = [line for line in said.lines if line.startswith("unusable prediction: case_0")]
     assert str(path) in line
     assert str(data[1] / "case_0") in line
 

@@ -84,7 +84,7 @@ def evaluate(
     layout: Layout = None,
 ) -> None:
     """Measure predictions against references: segmentation, lesions, patients."""
-    from scalemai.cli.report import follow, remark
+    from scalemai.cli.report import failure, follow, remark
     from scalemai.engine import default_workers
     from scalemai.evaluation.files import choose_points, read_case_facts, write_evaluation
     from scalemai.evaluation.maskset import open_masks
@@ -131,6 +131,9 @@ def evaluate(
         run = evaluate_cases(pairing, out, ledger=ledger, workers=processes)
         code = follow(run, "evaluated")
         evaluation = collect(pairing, out, seed=seed)
+        for case_id, why in evaluation.unusable.items():
+            typer.echo(failure(case_id, why, "unusable prediction"), err=True)
+            code = 1
         if len(evaluation.failed) == len(pairing.cases):
             raise typer.Exit(1)
         summary = summarize(evaluation, points=points, accept_tuning=accept_tuning, seed=seed)

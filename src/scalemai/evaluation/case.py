@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.case import Presence
+from scalemai.errors import CaseError
 from scalemai.evaluation.crops import Crop, crop, empty, read_crops
 from scalemai.evaluation.facts import CaseFacts, phase_of
 from scalemai.evaluation.lattice import upright
@@ -47,6 +48,8 @@ class CaseResult:
         Rows of the tables of these names.
     notes
         Remarks.
+    unusable
+        Why the prediction cannot be used; empty if it can.
     """
 
     case: str
@@ -56,6 +59,7 @@ class CaseResult:
     candidates: _Rows = field(default_factory=list)
     patients: _Rows = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unusable: str = ""
 
 
 def evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
@@ -74,18 +78,35 @@ def evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
         A structure that the reference has no mask of is not assessed: nothing that is predicted
         there is right or wrong. A mask without voxels says that the structure is absent: what is
         predicted is a false positive. Where the data set states that a lesion is there and the
-        mask is empty, its voxels are not assessed, but the patient is positive.
+        mask is empty, its voxels are not assessed, but the patient is positive. A prediction that
+        cannot be used (damaged, of another grid, with unknown labels, with probabilities that are
+        NaN or outside [0, 1]) is as good as a missing one, for all structures of the case: its
+        faults must not take hard cases out of the numbers.
 
     Raises
     ------
     GeometryError
-        If prediction and reference lie on different grids.
+        If the masks of the reference lie on another grid than its CT.
     IntensityError
-        If a label map holds a value that its class map does not know, or a probability is NaN or
-        outside [0, 1].
+        If a label map of the reference holds a value that its class map does not know.
     UnreadableFileError
-        If a file is missing or damaged.
+        If a file of the reference is missing or damaged.
     """
+    try:
+        return _evaluate_case(pair, request)
+    except CaseError as error:
+        if pair.prediction is None:
+            raise
+        # Without the prediction, a fault of the reference is raised again.
+        result = _evaluate_case(replace(pair, prediction=None, maps={}), request)
+        for row in (*result.structures, *result.patients):
+            if row["state"] == "missing_prediction":
+                row["state"] = "unusable_prediction"
+        result.unusable = str(error)
+        return result
+
+
+def _evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
     grid = grid_of(pair)
     files = sources_of(pair, request)
     result = CaseResult(pair.id, case_digest(files))

@@ -55,6 +55,7 @@ _STATE_WORDS = {
     "reference_empty": "reference empty (false positive)",
     "prediction_empty": "prediction empty (missed)",
     "missing_prediction": "prediction missing",
+    "unusable_prediction": "prediction unusable",
     "not_assessed": "not assessed",
 }
 
@@ -110,9 +111,20 @@ def _basis(summary: Summary) -> list[Block]:
         ("cases", len(pairing.cases)),
         ("patients", evaluation.cases.frame["patient"].n_unique()),
         ("without prediction", len(gone)),
+        ("with an unusable prediction", len(evaluation.unusable)),
         ("could not be evaluated", len(evaluation.failed)),
     ]
     blocks: list[Block] = [KeyNumbers(numbers)]
+    if evaluation.unusable:
+        how = "counted as failures" if request.missing == "fail" else "left out"
+        blocks.append(
+            Note(
+                f"The predictions of {len(evaluation.unusable)} of {len(pairing.cases)} cases "
+                f"({_few(list(evaluation.unusable))}) cannot be used, and are {how} as missing "
+                f"ones are. The first: {next(iter(evaluation.unusable.values()))}",
+                "warning",
+            )
+        )
     if evaluation.failed:
         blocks.append(
             Note(

@@ -65,7 +65,8 @@ def is_current(pair: PairedCase, out: Path, request: Request) -> bool:
     """Whether the rows of a case are there, and all they were made from is as it was."""
     try:
         content = json.loads(partial_path(out, pair.id).read_text(encoding="utf-8"))
-        return bool(content["made_from"] == _state(pair, request))
+        # A prediction that could not be used is tried again, as a case that failed is.
+        return not content["unusable"] and bool(content["made_from"] == _state(pair, request))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,9 @@ class Evaluation:
         The tables. ``cases`` has one row per case: whether there is a prediction, and what is
         known of it.
     failed
-        Cases whose files could not be used; they are in no table.
+        Cases whose reference could not be used; they are in no table.
+    unusable
+        Cases whose prediction could not be used, and why; they are scored as if it were missing.
     notes
         Facts that are not known of any lesion, and remarks on single cases, each with its case.
     """
@@ -62,6 +64,7 @@ class Evaluation:
     patients: Table
     cases: Table
     failed: tuple[str, ...]
+    unusable: Mapping[str, str]
     notes: tuple[str, ...]
 
     @property
@@ -72,11 +75,11 @@ class Evaluation:
     def scans_of(self, lesion: str) -> dict[str, str]:
         """Every scan in which a lesion structure was assessed, with its patient.
 
-        Scans without prediction are among them unless they were asked to be left out.
+        Scans without usable prediction are among them unless they were asked to be left out.
         """
         out = ["not_assessed"]
         if self.pairing.request.missing == "omit":
-            out.append("missing_prediction")
+            out += ["missing_prediction", "unusable_prediction"]
         rows = self.structures.frame.filter(
             (pl.col("structure") == lesion) & ~pl.col("state").is_in(out)
         )
@@ -162,6 +165,7 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
         if (path := partial_path(out, case.id)).is_file()
     ]
     done = {result.case for result in results}
+    unusable = {result.case: result.unusable for result in results if result.unusable}
     failed = tuple(case.id for case in pairing.cases if case.id not in done)
     request = pairing.request
     settings = {
@@ -171,6 +175,7 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
         "without_prediction": list(pairing.without_prediction),
         "predictions_without_reference": list(pairing.extra),
         "failed": list(failed),
+        "unusable_predictions": list(unusable),
     }
     digests = {result.case: result.digest for result in results}
     definitions = request.definitions()
@@ -196,8 +201,9 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
             "patients",
             pl.DataFrame([row for one in results for row in one.patients], schema=PATIENTS),
         ),
-        table("cases", _cases([case for case in pairing.cases if case.id in done])),
+        table("cases", _cases([case for case in pairing.cases if case.id in done], unusable)),
         failed,
+        unusable,
         (
             *(remarks(lesions) if request.facts else ()),
             *(f"{one.case}: {note}" for one in results for note in one.notes),
@@ -210,12 +216,14 @@ def _structures(results: Sequence[CaseResult], columns: Sequence[str]) -> pl.Dat
     return pl.DataFrame([row for one in results for row in one.structures], schema=schema)
 
 
-def _cases(cases: Sequence[PairedCase]) -> pl.DataFrame:
+def _cases(cases: Sequence[PairedCase], unusable: Container[str]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     taken = ("case", "patient", "prediction")
     for case in cases:
         facts = {name: _flat(value) for name, value in sorted(case.metadata.items())}
         state = "missing" if case.prediction is None else "present"
+        if case.id in unusable:
+            state = "unusable"
         named = {"case": case.id, "patient": case.patient, "prediction": state}
         rows.append(named | {name: v for name, v in facts.items() if name not in taken})
     names = list(dict.fromkeys([*taken, *(name for row in rows for name in row)]))

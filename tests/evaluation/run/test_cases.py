@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalemai.errors import GeometryError, IntensityError, UnreadableFileError
+from scalemai.errors import UnreadableFileError
 from scalemai.evaluation.case import CaseResult, evaluate_case
 from scalemai.evaluation.maskset import open_masks
 from scalemai.evaluation.pairing import pair
@@ -194,6 +194,18 @@ def test_filters_ignore_small_lesions_and_drop_small_candidates(both: tuple[Path
     assert [one["verdict"] for one in found.candidates] == ["true_positive"]
 
 
+def unusable(found: CaseResult, *words: str) -> None:
+    """The case is scored as if it had no prediction, and says why."""
+    for word in words:
+        assert word in found.unusable
+    assert {row["state"] for row in found.structures} == {"unusable_prediction"}
+    assert {row["dsc"] for row in found.structures} == {0.0}
+    assert not any(one["detected"] for one in found.lesions)
+    assert {(row["score"], row["state"]) for row in found.patients} <= {
+        (None, "unusable_prediction")
+    }
+
+
 @pytest.mark.parametrize(
     ("shape", "matrix", "what"),
     [
@@ -207,18 +219,14 @@ def test_another_grid_is_refused_by_the_names_of_both_files(
 ) -> None:
     pred, ref = both
     path = write(pred / "segmentations" / "liver.nii.gz", np.ones(shape, bool), matrix=matrix)
-    with pytest.raises(GeometryError, match=what) as caught:
-        evaluated(pred, ref)
-    assert str(path) in str(caught.value)
-    assert str(ref / "segmentations") in str(caught.value)
+    unusable(evaluated(pred, ref), what, str(path), str(ref / "segmentations"))
 
 
 def test_probabilities_on_another_grid_are_refused(tmp_path: Path) -> None:
     ref = write_masks(tmp_path / "r" / "a", reference())
     pred = write_maps(tmp_path / "p" / "a", prediction())
     write(pred / "probabilities" / "liver.nii.gz", np.zeros((48, 40, 15), np.float32))
-    with pytest.raises(GeometryError, match="48 x 40 x 15 voxels"):
-        evaluated(pred, ref)
+    unusable(evaluated(pred, ref), "48 x 40 x 15 voxels")
 
 
 @pytest.mark.parametrize(
@@ -231,9 +239,7 @@ def test_what_is_no_probability_is_refused(tmp_path: Path, value: float, what: s
     bad = probability(reference()["spleen"])
     bad[3, 4, 5] = value
     write(pred / "probabilities" / "spleen.nii.gz", bad)
-    with pytest.raises(IntensityError, match=what) as caught:
-        evaluated(pred, ref)
-    assert "spleen.nii.gz" in str(caught.value)
+    unusable(evaluated(pred, ref), what, "spleen.nii.gz")
 
 
 def test_a_label_that_the_class_map_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -241,13 +247,19 @@ def test_a_label_that_the_class_map_does_not_know_is_refused(tmp_path: Path) -> 
     labels = np.zeros((48, 40, 16), np.int16)
     labels[5:9] = 9
     write(tmp_path / "p" / "a.nii.gz", labels)
-    with pytest.raises(IntensityError, match="holds label value 9, which class map"):
-        evaluated(tmp_path / "p", tmp_path / "r")
+    unusable(evaluated(tmp_path / "p", tmp_path / "r"), "holds label value 9, which class map")
 
 
 def test_a_truncated_prediction_is_named(both: tuple[Path, Path]) -> None:
     pred, ref = both
     path = pred / "segmentations" / "liver.nii.gz"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UnreadableFileError, match=r"liver\.nii\.gz"):
+    unusable(evaluated(pred, ref), "liver.nii.gz")
+
+
+def test_a_fault_of_the_reference_fails_the_case(both: tuple[Path, Path]) -> None:
+    pred, ref = both
+    path = ref / "segmentations" / "spleen.nii.gz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UnreadableFileError, match=r"r/a/segmentations/spleen\.nii\.gz"):
         evaluated(pred, ref)

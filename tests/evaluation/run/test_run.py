@@ -179,9 +179,9 @@ def test_results_of_another_request_are_not_mixed(data: tuple[Path, Path], tmp_p
         open_ledger(tmp_path, other)
 
 
-def test_a_damaged_case_costs_itself_alone_and_is_told(tmp_path: Path) -> None:
+def test_a_damaged_reference_costs_its_case_alone_and_is_told(tmp_path: Path) -> None:
     data = write_data(tmp_path / "p", 3, of="prediction"), write_data(tmp_path / "r", 3)
-    path = data[0] / "case_01" / "segmentations" / "liver.nii.gz"
+    path = data[1] / "case_01" / "segmentations" / "spleen.nii.gz"
     path.write_bytes(b"no NIfTI at all")
     pairing = paired(data)
     with open_ledger(tmp_path / "out", pairing) as ledger:
@@ -197,10 +197,45 @@ def test_a_damaged_case_costs_itself_alone_and_is_told(tmp_path: Path) -> None:
     assert "in no number: 1 of 3 cases (case_01)" in page
 
 
-def test_results_of_a_case_that_fails_later_are_not_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["fail", "omit"])
+def test_a_damaged_prediction_scores_as_a_missing_one(tmp_path: Path, missing: str) -> None:
+    data = write_data(tmp_path / "p", 3, of="prediction"), write_data(tmp_path / "r", 3)
+    request = Request(missing=missing)  # type: ignore[arg-type]  # one of both
+    (data[0] / "case_00" / "segmentations" / "liver.nii.gz").write_bytes(b"no NIfTI at all")
+    found = run(paired(data, request), tmp_path / "out")
+    assert (found.failed, list(found.unusable)) == ((), ["case_00"])
+    assert found.cases.frame["prediction"].to_list() == ["unusable", "present", "present"]
+    damaged = summarize(found, draws=50)
+    (data[0] / "case_00").rename(tmp_path / "gone")
+    gone = summarize(run(paired(data, request), tmp_path / "other"), draws=50)
+    columns = ["structure", "metric", "statistic", "value", "values"]
+    assert damaged.structures.frame[columns].equals(gone.structures.frame[columns])
+    for one, other in ((damaged.lesions, gone.lesions), (damaged.patients, gone.patients)):
+        assert one.frame["value"].equals(other.frame["value"])
+    counts = damaged.states.frame.filter(state="unusable_prediction")["cases"].to_list()
+    assert counts == [1, 1, 1]
+    page = write_evaluation(damaged, tmp_path / "out").read_text()
+    assert "The predictions of 1 of 3 cases (case_00) cannot be used" in page
+
+
+def test_a_prediction_that_is_damaged_later_leaves_no_old_numbers(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "p", 2, of="prediction"), write_data(tmp_path / "r", 2)
+    before = run(paired(data), tmp_path / "out").structures.frame
+    path = data[0] / "case_01" / "segmentations" / "liver.nii.gz"
+    whole = path.read_bytes()
+    path.write_bytes(b"damaged since")
+    for _ in range(2):  # it is tried again every time
+        assert resumed(paired(data), tmp_path / "out") == 1
+        assert list(collect(paired(data), tmp_path / "out").unusable) == ["case_01"]
+    path.write_bytes(whole)
+    assert resumed(paired(data), tmp_path / "out") == 1
+    assert collect(paired(data), tmp_path / "out").structures.frame.equals(before)
+
+
+def test_results_of_a_case_whose_reference_fails_later_are_not_kept(tmp_path: Path) -> None:
     data = write_data(tmp_path / "p", 2, of="prediction"), write_data(tmp_path / "r", 2)
     run(paired(data), tmp_path / "out")
-    (data[0] / "case_01" / "segmentations" / "liver.nii.gz").write_bytes(b"damaged since")
+    (data[1] / "case_01" / "segmentations" / "spleen.nii.gz").write_bytes(b"damaged since")
     pairing = paired(data)
     with open_ledger(tmp_path / "out", pairing) as ledger:
         (outcome,) = evaluate_cases(pairing, tmp_path / "out", ledger=ledger)

@@ -17,9 +17,12 @@ State = Literal[
     "reference_empty",
     "prediction_empty",
     "missing_prediction",
+    "unusable_prediction",
     "not_assessed",
 ]
-"""Which of prediction and reference there were; ``"both"`` means both hold voxels."""
+"""Which of prediction and reference there were; ``"both"`` means both hold voxels.
+
+The files of an unusable prediction are there, but damaged, of another grid or without meaning."""
 
 STATES: tuple[State, ...] = get_args(State)
 """All states, in the order of reports."""
@@ -50,8 +53,8 @@ class EmptyPolicy:
 
     Notes
     -----
-    A missing prediction is a failure under every policy: overlaps 0, whatever the reference
-    holds, and distances as if one mask were empty.
+    A missing prediction, or one that cannot be used, is a failure under every policy: overlaps
+    0, whatever the reference holds, and distances as if one mask were empty.
 
     Raises
     ------
@@ -84,7 +87,7 @@ class EmptyPolicy:
         """DSC, IoU or NSD in a state other than ``"both"``; None for no value."""
         if state == "both_empty":
             return 1.0 if self.both_empty == "perfect" else None
-        if state == "missing_prediction":
+        if state in ("missing_prediction", "unusable_prediction"):
             return 0.0
         return None if state == "not_assessed" or self.one_empty == "omit" else 0.0
 
