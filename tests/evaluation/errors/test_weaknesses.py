@@ -231,3 +231,18 @@ def test_without_misses_no_population_is_left_from_before(tmp_path: Path) -> Non
 def test_a_folder_without_lesions_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="lesions"):
         read_results(tmp_path)
+
+
+def test_foreign_tables_are_traced_by_the_rows_of_each_case(tmp_path: Path) -> None:
+    lesions, candidates = planted_lesions(100), planted_candidates(100)
+    page = write_errors(analysed(lesions, candidates), tmp_path)
+    cases = read_table(tmp_path / "misses.parquet").cases
+    assert set(cases) == set(lesions["case"]) | set(candidates["case"])
+    assert "e3b0c442" not in page.read_text(encoding="utf-8")
+    first = lesions["case"][0]
+    other = lesions.with_columns(
+        diameter_mm=pl.when(pl.col("case") == first).then(99.0).otherwise("diameter_mm")
+    )
+    write_errors(analysed(other, candidates), tmp_path)
+    again = read_table(tmp_path / "misses.parquet").cases
+    assert [case for case in cases if cases[case] != again[case]] == [first]

@@ -358,3 +358,15 @@ def test_tables_that_cannot_be_used_are_refused_in_one_line(
 def test_questions_that_make_no_sense_are_refused(more: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         question("sex", **more)
+
+
+def test_a_foreign_table_is_traced_by_the_rows_of_each_case(tmp_path: Path) -> None:
+    table, metadata = cases(30)
+    turned = Table("structures", table.frame.reverse().select(sorted(table.frame.columns)))
+    one, same = outcome_of(table, "dsc"), outcome_of(turned, "dsc")
+    assert (len(one.cases), one.cases) == (30, same.cases)
+    page = write_subgroups(compare_groups(one, metadata, question("sex")), tmp_path)
+    assert read_table(tmp_path / "subgroups.parquet").cases == one.cases
+    assert one.cases["c0007"] in page.read_text(encoding="utf-8")
+    stated = Table("structures", table.frame, cases={"c0000": "0" * 64})
+    assert outcome_of(stated, "dsc").cases == {"c0000": "0" * 64}

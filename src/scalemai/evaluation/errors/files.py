@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from scalemai.evaluation.errors.definitions import DEFINITIONS
 from scalemai.evaluation.errors.page import errors_page
 from scalemai.evaluation.errors.weaknesses import Weakness
 from scalemai.evaluation.report import write_page
+from scalemai.evaluation.row_digests import row_digests
 from scalemai.evaluation.tables import Table, write_table
 from scalemai.synthesis.populations.population import write_population
 
@@ -78,7 +80,7 @@ def write_errors(errors: Errors, folder: Path) -> Path:
     OutputError
         If something cannot be written.
     """
-    cases = {case: value for table in errors.results.tables for case, value in table.cases.items()}
+    cases = _cases(errors)
     settings = errors.options.settings()
     for kind, frame in error_tables(errors).items():
         write_table(Table(kind, frame, DEFINITIONS[kind], cases, settings), folder)
@@ -93,3 +95,16 @@ def write_errors(errors: Errors, folder: Path) -> Path:
         ]
         write_population(errors.wanted.population, folder / POPULATION, about=about)
     return write_page(errors_page(errors, cases), folder / PAGE)
+
+
+def _cases(errors: Errors) -> dict[str, str]:
+    """Case to the hash of what was evaluated; of foreign tables, to that of their rows."""
+    tables = errors.results.tables
+    known = {case: value for table in tables for case, value in table.cases.items()}
+    if known:
+        return known
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        for case, digest in row_digests(table.frame, table.kind).items():
+            found.setdefault(case, []).append(digest)
+    return {case: sha256("\n".join(many).encode()).hexdigest() for case, many in found.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scalemai.evaluation.row_digests import row_digests
 from scalemai.evaluation.scaling.equivalence import (
     Marginal,
     Worth,
@@ -77,15 +79,15 @@ class Scaling:
         What was asked, and what was found where the question was open.
     groups
         By name.
-    table
-        What it was computed from.
+    cases
+        Case to the hash of what was evaluated; of a foreign table, to that of its rows.
     """
 
     metric: str
     question: Question
     direction: Direction
     groups: tuple[GroupScaling, ...]
-    table: Table
+    cases: Mapping[str, str]
 
     def settings(self) -> dict[str, Any]:
         """Whatever changes a number, in JSON types."""
@@ -145,7 +147,8 @@ def analyse_scaling(table: Table, question: Question, *, where: str = "table") -
             rng=rng,
         )
         found.append(_analyse(study, direction, question))
-    return Scaling(metric, question, direction, tuple(found), table)
+    cases = table.cases or row_digests(table.frame, where)
+    return Scaling(metric, question, direction, tuple(found), cases)
 
 
 def _analyse(study: Study, direction: Direction, question: Question) -> GroupScaling:

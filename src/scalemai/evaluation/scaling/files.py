@@ -39,7 +39,7 @@ def write_scaling(scaling: Scaling, folder: Path) -> Path:
         If something cannot be written.
     """
     for kind, frame in scaling_tables(scaling).items():
-        table = Table(kind, frame, DEFINITIONS[kind], scaling.table.cases, scaling.settings())
+        table = Table(kind, frame, DEFINITIONS[kind], scaling.cases, scaling.settings())
         write_table(table, folder)
     with atomic_path(folder / JSON) as path:
         path.write_text(scaling_json(scaling), encoding="utf-8", newline="\n")

@@ -46,7 +46,7 @@ def scaling_page(scaling: Scaling) -> Page:
         sections.append(Section("All groups", [_together(scaling)]))
     sections += [Section(group.name, _group(scaling, group)) for group in scaling.groups]
     definitions = [one for kind in DEFINITIONS.values() for one in kind]
-    provenance = Provenance(scaling.table.cases, scaling.settings())
+    provenance = Provenance(scaling.cases, scaling.settings())
     sections.append(Section("Definitions and provenance", [Glossary(definitions), provenance]))
     return Page("Scaling with training scans", scaling.metric, sections)
 

@@ -40,6 +40,6 @@ def write_subgroups(found: Subgroups, folder: Path) -> Path:
     own = () if found.outcome.definition is None else (found.outcome.definition,)
     for kind, frame in frames(found).items():
         definitions = (*own, *DEFINITIONS)
-        cases = found.outcome.cases or {}
-        write_table(Table(kind, frame, definitions, cases, found.settings()), folder)
+        table = Table(kind, frame, definitions, found.outcome.cases, found.settings())
+        write_table(table, folder)
     return write_page(subgroups_page(found), folder / PAGE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.comparison.scale import Better, bounded
 from scalemai.evaluation.definitions import Definition
 from scalemai.evaluation.patients.rows import require_one_algorithm
+from scalemai.evaluation.row_digests import row_digests
 from scalemai.evaluation.tables import Table, read_table
 
 __all__ = ["RATES", "Missing", "Outcome", "outcome_of", "read_outcome"]
@@ -52,7 +53,7 @@ class Outcome:
     definition
         Of the metric, if known.
     cases
-        Case id to hash of what was evaluated.
+        Case id to the hash of what was evaluated; of a foreign table, to that of its rows.
     notes
         What a user should know.
     """
@@ -65,7 +66,7 @@ class Outcome:
     missing: int
     undefined: int
     definition: Definition | None = None
-    cases: Mapping[str, str] | None = None
+    cases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -173,7 +174,8 @@ def outcome_of(
         raise ConfigError(f"{metric} is infinite in a row", where=where, fix="check the table")
     return Outcome(
         metric, structure, frame, metric in RATES, way, gone, undefined,
-        table.definition(metric), table.cases, tuple(notes),
+        table.definition(metric), table.cases or row_digests(table.frame, Path(where).name),
+        tuple(notes),
     )  # fmt: skip
 
 

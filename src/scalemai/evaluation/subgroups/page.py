@@ -44,7 +44,7 @@ def subgroups_page(found: Subgroups) -> Page:
             [
                 Paragraph(MULTIPLICITY),
                 Glossary([*own, *DEFINITIONS]),
-                Provenance(outcome.cases or {}, found.settings()),
+                Provenance(outcome.cases, found.settings()),
             ],
         )
     )
