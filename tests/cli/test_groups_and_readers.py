@@ -53,6 +53,24 @@ def test_subgroups_says_the_gap_and_writes_tables_and_page(
     assert (out / "distributions.parquet").is_file()
 
 
+def test_subgroups_says_that_patients_stand_in_several_groups(tmp_path: Path) -> None:
+    table, metadata = tmp_path / "structures.csv", tmp_path / "scans.csv"
+    names = [f"{k:03d}" for k in range(40)]
+    patients = [f"p{k // 2}" for k in range(40)]
+    pl.DataFrame(
+        {"case": names, "patient": patients, "dsc": [50 + 7.0 * (k % 6) for k in range(40)]}
+    ).write_csv(table)
+    pl.DataFrame({"case": names, "phase": ["venous", "late"] * 20}).write_csv(metadata)
+    said = scalemai("subgroups", table, metadata, "--by", "phase", "--out", tmp_path / "out")
+    assert said.code == 0, said.err
+    assert "note: dsc is in percent; it was divided by 100" in said.err
+    assert (
+        "note: phase: 20 patients stand in more than one group; tests take groups as independent"
+        in said.err
+    )
+    assert "phase: largest gap 0.0" in said.out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

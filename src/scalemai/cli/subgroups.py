@@ -81,7 +81,9 @@ def subgroups(
     found = compare_groups(
         outcome, read_table(metadata).frame, question, key=key, where=str(metadata)
     )
-    remark(found.notes)
+    remark(
+        [*found.notes, *(f"{one.factor}: {note}" for one in found.factors for note in one.notes)]
+    )
     page = write_subgroups(found, out)
     for one in found.factors:
         worst = next((group for group in one.groups if group.worst), None)

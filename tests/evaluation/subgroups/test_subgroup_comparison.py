@@ -11,7 +11,6 @@ import pytest
 
 from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.subgroups import (
-    Question,
     compare_groups,
     outcome_of,
     parse_edges,
@@ -22,37 +21,7 @@ from scalemai.evaluation.subgroups.grouping import NOT_RECORDED, labels_of
 from scalemai.evaluation.tables import Table, read_table
 from scalemai.statistics.proportions import difference_unpaired, wilson
 
-
-def cases(
-    n: int = 120, *, gap: float = 0.1, seed: int = 0, scans: int = 1
-) -> tuple[Table, pl.DataFrame]:
-    """Patients of two sexes and three hospitals; women have the lower Dice."""
-    rng = np.random.default_rng(seed)
-    sex = np.where(np.arange(n) % 2, "F", "M")
-    value = np.clip(0.8 - gap * (sex == "F") + rng.normal(0, 0.08, n), 0, 1)
-    patients = np.repeat([f"p{k:03d}" for k in range(n)], scans)
-    frame = pl.DataFrame(
-        {
-            "case": [f"c{k:04d}" for k in range(n * scans)],
-            "patient": patients,
-            "structure": "pancreas",
-            "state": "both",
-            "dsc": np.clip(np.repeat(value, scans) + rng.normal(0, 0.02, n * scans), 0, 1),
-        }
-    )
-    metadata = pl.DataFrame(
-        {
-            "patient": patients[::scans],
-            "sex": sex,
-            "age": rng.integers(30, 90, n),
-            "hospital": np.array(["A", "B", "C"])[np.arange(n) % 3],
-        }
-    )
-    return Table("structures", frame), metadata
-
-
-def question(by: str, **more: Any) -> Question:
-    return Question(parse_factors(by), **{"draws": 400, **more})
+from .simulated import cases, question
 
 
 def test_the_worst_group_and_its_gap_are_found() -> None:
@@ -358,15 +327,3 @@ def test_tables_that_cannot_be_used_are_refused_in_one_line(
 def test_questions_that_make_no_sense_are_refused(more: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         question("sex", **more)
-
-
-def test_a_foreign_table_is_traced_by_the_rows_of_each_case(tmp_path: Path) -> None:
-    table, metadata = cases(30)
-    turned = Table("structures", table.frame.reverse().select(sorted(table.frame.columns)))
-    one, same = outcome_of(table, "dsc"), outcome_of(turned, "dsc")
-    assert (len(one.cases), one.cases) == (30, same.cases)
-    page = write_subgroups(compare_groups(one, metadata, question("sex")), tmp_path)
-    assert read_table(tmp_path / "subgroups.parquet").cases == one.cases
-    assert one.cases["c0007"] in page.read_text(encoding="utf-8")
-    stated = Table("structures", table.frame, cases={"c0000": "0" * 64})
-    assert outcome_of(stated, "dsc").cases == {"c0000": "0" * 64}

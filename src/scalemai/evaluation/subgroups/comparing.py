@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,10 @@ class FactorResult:
         Its groups in order; ``not recorded`` last.
     largest_gap
         Between any two groups, with an interval that knows it was sought.
+    patients
+        How many stand in the groups that were tested; a patient in two of them counts once.
     test
-        Kruskal-Wallis test on the means of patients.
+        Kruskal-Wallis test on the means of patients; one in two groups has a mean in each.
     compared
         Names of the groups that were tested, to which the pairs' numbers refer.
     mann_whitney, dunn
@@ -87,6 +89,7 @@ class FactorResult:
     factor: Factor
     groups: tuple[GroupResult, ...]
     largest_gap: Estimate
+    patients: int
     test: KruskalWallis
     compared: tuple[str, ...]
     mann_whitney: tuple[GroupPair, ...]
@@ -209,8 +212,11 @@ def _factor(
     found = {name: rows.mean(mask, f"{factor}/{name}") for name, mask in chosen.items()}
     known = [name for name in names if found[name].computed and name != NOT_RECORDED]
     gaps = {
-        name: difference_between(
-            found[name], rows.mean(recorded & ~mask, f"{factor}/all but {name}")
+        name: replace(
+            difference_between(
+                found[name], rows.mean(recorded & ~mask, f"{factor}/all but {name}")
+            ),
+            n=rows.count(recorded | mask),
         )
         for name, mask in chosen.items()
     }
@@ -221,17 +227,17 @@ def _factor(
     )
     means = [rows.patient_means(chosen[name]) for name in known]
     notes = []
-    per_group = sum(rows.count(chosen[name]) for name in known)
     together = np.isin(label, known)
-    if per_group > rows.count(together):
-        notes.append(
-            f"{per_group - rows.count(together)} patients stand in more than one group; tests "
-            "take groups as independent"
-        )
+    several = rows.in_several(label, together)
+    if several:
+        stand = "patient stands" if several == 1 else "patients stand"
+        notes.append(f"{several} {stand} in more than one group; tests take groups as independent")
     adjusted, note = _adjusted(rows, joined.frame, label, together, outcome, question, factor)
     return FactorResult(
-        factor, groups, _largest(rows, chosen, known, factor, question), kruskal_wallis(means),
-        tuple(known), pairwise_mann_whitney(means, level=question.level), dunn(means), adjusted,
+        factor, groups,
+        replace(_largest(rows, chosen, known, factor, question), n=rows.count(together)),
+        rows.count(together), kruskal_wallis(means), tuple(known),
+        pairwise_mann_whitney(means, level=question.level), dunn(means), adjusted,
         (*notes, *note),
     )  # fmt: skip
 
@@ -318,5 +324,7 @@ def _distributions(
     found = []
     for name, mask in masks.items():
         estimate = rows.mean(np.asarray(mask), f"{column}/{name or 'outside'}")
-        found.append(Distribution(name, estimate, difference_between(estimate, home)))
+        both = rows.count(np.asarray(mask) | np.isin(label, list(inside)))
+        difference = replace(difference_between(estimate, home), n=both)
+        found.append(Distribution(name, estimate, difference))
     return home, tuple(found)

@@ -44,6 +44,11 @@ class Rows:
         """Number of patients among the chosen rows."""
         return int(np.unique(self.patients[chosen]).size)
 
+    def in_several(self, label: NDArray[np.str_], chosen: NDArray[np.bool_]) -> int:
+        """Number of patients among the chosen rows who have more than one label (rows,)."""
+        pairs = np.unique(np.stack([self.patients[chosen], label[chosen]]), axis=1)
+        return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
+
     def mean(self, chosen: NDArray[np.bool_], name: str, level: float | None = None) -> Estimate:
         """Mean of the chosen rows (rows,), or why there is none.
 

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from scalemai.errors import ConfigError, UnknownNameError
-from scalemai.evaluation.comparison.scale import Better, bounded
+from scalemai.evaluation.comparison.results import Results
+from scalemai.evaluation.comparison.scale import Better, bounded, on_one_scale
 from scalemai.evaluation.definitions import Definition
 from scalemai.evaluation.patients.rows import require_one_algorithm
 from scalemai.evaluation.row_digests import row_digests
@@ -158,7 +159,10 @@ def outcome_of(
         frame, gone, undefined = _rate(frame, metric, threshold, missing, where)
         way: Better = RATES[metric][1]
     else:
+        divisor, remarks = _scale(table.frame, metric, where)
+        notes += remarks
         frame, gone, undefined = _metric(frame, metric, missing, where)
+        frame = frame.with_columns(pl.col("value") / divisor)
         way = _better(metric, table.definition(metric), better)
         if gone and not bounded(metric) and missing == "worst":
             notes.append(
@@ -222,6 +226,24 @@ def _metric(
     if missing == "worst" and bounded(metric):
         left = left.with_columns(pl.col("value").fill_null(0.0))
     return left.drop_nulls("value"), gone, frame.height - left.height
+
+
+def _scale(frame: pl.DataFrame, metric: str, where: str) -> tuple[float, tuple[str, ...]]:
+    """What to divide by: all structures of a file tell together whether it is in percent."""
+    if metric not in frame.columns or not frame.schema[metric].is_numeric():
+        return 1.0, ()  # refused by name later
+    values = frame[metric].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    structures = ["" for _ in range(frame.height)]
+    if "structure" in frame.columns:
+        structures = frame["structure"].cast(pl.String).fill_null("").to_list()
+    classes = sorted(set(structures))
+    wide = np.full((frame.height, len(classes)), np.nan)
+    wide[np.arange(frame.height), [classes.index(name) for name in structures]] = values
+    rows = tuple(str(row) for row in range(frame.height))
+    nothing = np.zeros(wide.shape, np.bool_)
+    results = Results("", Path(where), rows, rows, tuple(classes), wide, nothing)
+    remarks = on_one_scale([results], metric)[1]
+    return 100.0 if remarks else 1.0, remarks
 
 
 def _rate(

@@ -112,8 +112,8 @@ def _factor(one: FactorResult) -> list[Block]:
         p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
         blocks.append(
             Paragraph(
-                f"Kruskal-Wallis test on {test.n} means of patients: H = {test.h:.2f}, "
-                f"{test.degrees} degrees of freedom, {p}; epsilon squared "
+                f"Kruskal-Wallis test on {test.n} means of {one.patients} patients: "
+                f"H = {test.h:.2f}, {test.degrees} degrees of freedom, {p}; epsilon squared "
                 f"{test.epsilon_squared:.3f} ({test.degrees / max(test.n - 1, 1):.3f} is expected "
                 "without any difference)."
             )

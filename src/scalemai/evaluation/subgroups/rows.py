@@ -47,9 +47,9 @@ def frames(found: Subgroups) -> dict[str, pl.DataFrame]:
         tables["subgroup_tests"].append(
             {
                 **name, **_named("largest_gap", one.largest_gap), "groups": len(one.compared),
-                "patients": one.test.n, "kruskal_h": one.test.h, "degrees": one.test.degrees,
-                "p": one.test.p, "epsilon_squared": one.test.epsilon_squared,
-                "reason": one.test.reason,
+                "patients": one.patients, "patient_means": one.test.n,
+                "kruskal_h": one.test.h, "degrees": one.test.degrees, "p": one.test.p,
+                "epsilon_squared": one.test.epsilon_squared, "reason": one.test.reason,
             }
         )  # fmt: skip
         tables["subgroup_pairs"] += [{**name, **row} for row in _pairs(one)]
