@@ -69,8 +69,10 @@ def test_a_missing_prediction_fails_under_every_policy(reference: np.ndarray) ->
         result = score_missing(reference, GRID, policy=policy)
         assert result.state == "missing_prediction"
         assert (result.dsc, result.nsd_surfel[2.0]) == (0.0, 0.0)
-        assert result.prediction_ml is result.volume_error_ml is None
+        assert result.prediction_ml is None
         assert result.reference_ml == pytest.approx(reference.sum() * 1.6 / 1000)
+        assert result.volume_error_ml == -result.reference_ml
+        assert result.volume_error_share == (-1.0 if reference.any() else None)
     assert score_missing(reference, GRID).hd95_mm == pytest.approx(DIAGONAL_MM)
 
 

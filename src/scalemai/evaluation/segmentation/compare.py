@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -140,9 +141,16 @@ def score_missing(
         raise GeometryError("the reference has no grid", fix="give the grid that it lies on")
     _require_mask(reference, grid, "reference")
     volume_ml = int(np.count_nonzero(reference)) * grid.voxel_volume_mm3 / 1000
-    return _without_surface(
-        "missing_prediction", _diagonal_mm(grid), tolerances, policy, reference_ml=volume_ml
+    as_if_empty = _without_surface(
+        "missing_prediction",
+        _diagonal_mm(grid),
+        tolerances,
+        policy,
+        reference_ml=volume_ml,
+        prediction_ml=0.0,
     )
+    # The whole volume is missed, though nobody has predicted a volume of 0.
+    return replace(as_if_empty, prediction_ml=None)
 
 
 def _score_empty(

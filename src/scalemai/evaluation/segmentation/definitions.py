@@ -92,14 +92,15 @@ _VOLUMES = (
         "volume_error_ml",
         "volume error",
         "ml",
-        "Volume of the prediction minus that of the reference; nearer to 0 is better.",
+        "Volume of the prediction minus that of the reference, a missing prediction having none; "
+        "nearer to 0 is better.",
     ),
     _volume(
         "volume_error_share",
         "relative volume error",
         "",
-        "Volume error over the volume of the reference; no value if the reference is empty; nearer "
-        "to 0 is better.",
+        "Volume error over the volume of the reference, -1 for a missing prediction; no value if "
+        "the reference is empty; nearer to 0 is better.",
         f"{_HEIMANN} (relative volume difference, not in per cent)",
     ),
     _volume("reference_ml", "reference volume", "ml", "All voxels of the reference."),
