@@ -99,6 +99,7 @@ def _evaluated(
     layout: str | None,
 ) -> int:
     """Evaluate the predictions as ``scalemai evaluate`` does; its exit code."""
+    from scalemai.cli.evaluate import list_unusable
     from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.evaluation.files import write_evaluation
@@ -120,6 +121,7 @@ def _evaluated(
             evaluate_cases(pairing, folder, ledger=ledger, workers=processes), "evaluated"
         )
         evaluation = collect(pairing, folder, seed=seed)
+        code = max(code, list_unusable(evaluation))
         if len(evaluation.failed) == len(pairing.cases):
             raise typer.Exit(1)
         title = f"Evaluation of {predictions.name}"

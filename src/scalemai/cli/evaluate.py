@@ -10,7 +10,7 @@ import typer
 from scalemai.cli.arguments import ClassMap, Layout, Out, Seed, Workers
 from scalemai.errors import ConfigError
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "list_unusable"]
 
 _MEMORY_PER_WORKER_BYTES = 2 << 30
 
@@ -84,7 +84,7 @@ def evaluate(
     layout: Layout = None,
 ) -> None:
     """Measure predictions against references: segmentation, lesions, patients."""
-    from scalemai.cli.report import failure, follow, remark
+    from scalemai.cli.report import follow, remark
     from scalemai.engine import default_workers
     from scalemai.evaluation.files import choose_points, read_case_facts, write_evaluation
     from scalemai.evaluation.maskset import open_masks
@@ -131,9 +131,7 @@ def evaluate(
         run = evaluate_cases(pairing, out, ledger=ledger, workers=processes)
         code = follow(run, "evaluated")
         evaluation = collect(pairing, out, seed=seed)
-        for case_id, why in evaluation.unusable.items():
-            typer.echo(failure(case_id, why, "unusable prediction"), err=True)
-            code = 1
+        code = max(code, list_unusable(evaluation))
         if len(evaluation.failed) == len(pairing.cases):
             raise typer.Exit(1)
         summary = summarize(evaluation, points=points, accept_tuning=accept_tuning, seed=seed)
@@ -190,6 +188,15 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
     except ValueError as error:
         fix = "give numbers in mm, for example 1,2"
         raise ConfigError(f"{text!r} is no list of numbers", where=option, fix=fix) from error
+
+
+def list_unusable(evaluation: Any) -> int:
+    """List the predictions that cannot be used; the exit code that they give."""
+    from scalemai.cli.report import failure
+
+    for case_id, why in evaluation.unusable.items():
+        typer.echo(failure(case_id, why, "unusable prediction"), err=True)
+    return 1 if evaluation.unusable else 0
 
 
 def _in_short(summary: Any) -> list[str]:
