@@ -91,3 +91,16 @@ def test_a_damaged_file_is_named(results: Path, tmp_path: Path) -> None:
     assert said.code == 1
     assert "MedFormer/dsc.csv: 'none of it' of case 'case1'" in said.lines[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_patients_joins_repeated_scans(results: Path, tmp_path: Path) -> None:
+    rows = [f"case{n},p{n // 2}" for n in range(12)]
+    (tmp_path / "m.csv").write_text("case,patient\n" + "\n".join(rows) + "\n")
+    out = tmp_path / "out"
+    said = scalemai("compare", results, "--metadata", tmp_path / "m.csv", "--out", out)
+    assert said.code == 0
+    assert "11 cases of 6 patients" in (out / "comparison.html").read_text(encoding="utf-8")
+    said = scalemai("compare", results, "--metadata", out / "pairs.csv", "--out", tmp_path / "no")
+    assert said.code == 2
+    assert "has no column case, patient" in said.lines[-1]
+    assert not (tmp_path / "no").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +34,9 @@ def compare(
     better: Annotated[
         str | None, typer.Option(help="higher or lower, for metrics that are not known.")
     ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="Table of case and patient, to join repeated scans.")
+    ] = None,
     level: Annotated[float, typer.Option(help="Level of all tests of a class together.")] = 0.05,
     draws: Annotated[int, typer.Option(help="Resamples of patients.")] = 2000,
     seed: Seed = 0,
@@ -46,7 +50,7 @@ def compare(
     question = parse_question(
         metric, classes, margin, missing=missing, better=better, level=level, draws=draws, seed=seed
     )
-    comparison = compare_all(results, question)
+    comparison = compare_all(results, question, metadata=metadata)
     remark(comparison.notes)
     page = write_comparison(comparison, out)
     for row in comparison.tables["ranking"].filter(place=1).iter_rows(named=True):

@@ -5,6 +5,7 @@
     locating      which files hold the results of which algorithm
     published     a CSV with a name column and one column per class, as benchmarks ship them
     own_tables    the tables that an evaluation of ours wrote
+    patients      which scans are of one patient, where the results do not say
     alignment     pairing by name; what is missing, and what is done about it
     coverage      which cases a comparison rests on
     scale         percent or fraction, higher or lower

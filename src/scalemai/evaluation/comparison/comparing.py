@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from scalemai.evaluation.comparison.coverage import remarks as said_of
 from scalemai.evaluation.comparison.locating import locate
 from scalemai.evaluation.comparison.own_tables import read_own
 from scalemai.evaluation.comparison.pairs import pair_table, significance_table
+from scalemai.evaluation.comparison.patients import read_patients, with_patients
 from scalemai.evaluation.comparison.published import read_published
 from scalemai.evaluation.comparison.question import Question
 from scalemai.evaluation.comparison.ranking import rank
@@ -68,7 +69,9 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(results: Sequence[str | Path], question: Question) -> Comparison:
+def compare(
+    results: Sequence[str | Path], question: Question, *, metadata: Path | None = None
+) -> Comparison:
     """Compare algorithms on the cases that all of them have.
 
     Parameters
@@ -77,20 +80,32 @@ def compare(results: Sequence[str | Path], question: Question) -> Comparison:
         As of :func:`scalemai.evaluation.comparison.locating.locate`.
     question
         What is asked.
+    metadata
+        Table with columns ``case`` and ``patient``, for results that do not say which scans are
+        of one patient.
 
     Raises
     ------
     ConfigError
-        If nothing can be paired, scales or definitions differ, or names stand twice.
+        If nothing can be paired, scales or definitions differ, names stand twice, or patients
+        disagree.
     UnreadableFileError
         If a file cannot be read.
     """
-    read = {metric: read_results(results, metric) for metric in question.metrics}
-    return compare_results(
-        {metric: found for metric, (found, _) in read.items()},
-        question,
-        notes=tuple(dict.fromkeys(note for _, notes in read.values() for note in notes)),
-    )
+    patients = None if metadata is None else read_patients(metadata)
+    read: dict[str, tuple[Results, ...]] = {}
+    notes: list[str] = []
+    for metric in question.metrics:
+        read[metric], said = read_results(results, metric)
+        notes += said
+        if patients is not None and metadata is not None:
+            read[metric], said = with_patients(read[metric], patients, metadata)
+            notes += said
+    found = compare_results(read, question, notes=tuple(dict.fromkeys(notes)))
+    if metadata is None:
+        return found
+    digest = sha256(metadata.read_bytes()).hexdigest()
+    return replace(found, settings={**found.settings, "patients": digest})
 
 
 def read_results(
