@@ -54,7 +54,7 @@ def test_a_detector_is_adapted_and_goes_on_where_it_was(
     model: Path, normal: Path, tmp_path: Path
 ) -> None:
     for number in range(2):
-        write_patient(tmp_path / "source" / f"old_{number}", pancreas(), seed=9 + number)
+        write_patient(tmp_path / "source" / f"normal_{number}", pancreas(), seed=9 + number)
     words = ("adapt", model, normal, "--source", tmp_path / "source", "--out", tmp_path / "out")
     said = run(*words)
     assert said.code == 0, said.err

@@ -80,12 +80,12 @@ def adapt(
     lesions = None if population is None else read_population(population)
     folder = cache or out / "cache"
     target, code = ready_cases(
-        normal_cts, config, folder, workers, labels=labels, class_map=class_map, layout=layout,
+        normal_cts, config, folder / "target", workers, labels=labels, class_map=class_map, layout=layout,
         series=series, hu_offset=hu_offset,
     )  # fmt: skip
     known = None
     if source is not None:
-        known, failed = ready_cases(source, config, folder, workers)
+        known, failed = ready_cases(source, config, folder / "source", workers)
         code = max(code, failed)
     shown = Shown()
     tuned = adapt_to(

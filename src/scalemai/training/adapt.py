@@ -96,7 +96,8 @@ def adapt(
     new = choose_cases(target, own, wanted)
     groups = {TARGET: new}
     if source is not None:
-        shared = sorted(set(source.ids) & set(target.ids))
+        known = {case.sha256 for case in source.cases.values()}
+        shared = [name for name, case in target.cases.items() if case.sha256 in known]
         if shared:
             fix = "give cases of the source that are not those of the target"
             raise ConfigError("is in both sets", where=shared[0], fix=fix)
