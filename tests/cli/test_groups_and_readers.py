@@ -101,6 +101,15 @@ def test_reader_study_says_each_reader_and_writes_tables_and_page(
     assert (tmp_path / "out" / "equivalence.csv").is_file()
 
 
+def test_reader_study_calls_a_habit_not_interpretable(reads: Path, tmp_path: Path) -> None:
+    pl.read_csv(reads, infer_schema=False).with_columns(
+        answer=pl.when(pl.col("reader") == "A").then(pl.lit("real")).otherwise("answer")
+    ).write_csv(reads)
+    said = scalemai("reader-study", reads, "--out", tmp_path / "out")
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[0].endswith("; not interpretable: one answer throughout")
+
+
 def test_reader_study_plans(tmp_path: Path) -> None:
     said = scalemai("reader-study", "--plan", "1,2x50", "--out", tmp_path / "out")
     assert said.code == 0, said.err

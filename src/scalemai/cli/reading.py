@@ -80,7 +80,7 @@ def reader_study(
     for one in study.readers:
         typer.echo(
             f"{one.reader}: balanced accuracy {one.figures['balanced_accuracy']}, "
-            f"d' {one.figures['d_prime']}; {one.equivalence.conclusion}"
+            f"d' {one.figures['d_prime']}; {one.conclusion}"
         )
     typer.echo(page)
 

@@ -14,7 +14,7 @@ from scalemai.evaluation.errors.cells import count_cells
 from scalemai.evaluation.errors.factors import with_factors
 from scalemai.evaluation.errors.files import write_errors
 from scalemai.evaluation.errors.results import prepare_results, read_results
-from scalemai.evaluation.tables import read_table, write_table
+from scalemai.evaluation.tables import Table, read_table, write_table
 from scalemai.statistics.proportions import wilson
 from scalemai.synthesis.populations.population import read_population
 
@@ -234,15 +234,16 @@ def test_a_folder_without_lesions_is_named(tmp_path: Path) -> None:
 
 
 def test_foreign_tables_are_traced_by_the_rows_of_each_case(tmp_path: Path) -> None:
-    lesions, candidates = planted_lesions(100), planted_candidates(100)
-    page = write_errors(analysed(lesions, candidates), tmp_path)
+    lesions, candidates = planted_lesions(100), Table("candidates", planted_candidates(100))
+    read = prepare_results(Table("lesions", lesions), candidates)
+    page = write_errors(analyse_errors(read), tmp_path)
     cases = read_table(tmp_path / "misses.parquet").cases
-    assert set(cases) == set(lesions["case"]) | set(candidates["case"])
+    assert set(cases) == set(lesions["case"]) | set(candidates.frame["case"])
     assert "e3b0c442" not in page.read_text(encoding="utf-8")
     first = lesions["case"][0]
     other = lesions.with_columns(
         diameter_mm=pl.when(pl.col("case") == first).then(99.0).otherwise("diameter_mm")
     )
-    write_errors(analysed(other, candidates), tmp_path)
+    write_errors(analyse_errors(prepare_results(Table("lesions", other), candidates)), tmp_path)
     again = read_table(tmp_path / "misses.parquet").cases
     assert [case for case in cases if cases[case] != again[case]] == [first]

@@ -70,6 +70,24 @@ def test_a_reader_who_always_answers_the_same_is_named_and_does_not_crash() -> N
     assert study.readers[0].figures["balanced_accuracy"].value == 0.5
 
 
+def test_one_answer_throughout_is_no_equivalence(tmp_path: Path) -> None:
+    study = analyse(parse_reads(reads({"A": (60, 60), "B": (31, 30)})))
+    assert [one.conclusion for one in study.readers] == [
+        "not interpretable: one answer throughout", "equivalent",
+    ]  # fmt: skip
+    assert study.passing["fixed"].passed
+    page = write_study(study, tmp_path).read_text(encoding="utf-8")
+    frame = read_table(tmp_path / "equivalence.parquet").frame
+    assert frame["equivalent"].to_list() == [None, True]
+    assert frame["conclusion"][0] == "not interpretable: one answer throughout"
+    assert "not interpretable: one answer throughout" in page
+    habits = analyse(parse_reads(reads({"A": (60, 60), "B": (0, 0)})))
+    assert not any(one.passed for one in habits.passing.values())
+    page = write_study(habits, tmp_path).read_text(encoding="utf-8")
+    assert "one answer throughout, of every reader" in page
+    assert "is shown to be within" not in page
+
+
 def test_unbalanced_truth_is_said_and_tested_on_balanced_accuracy() -> None:
     found = parse_reads(reads({"A": (130, 26)}, 150, 60))
     assert any("150 of 210 cases are real" in note for note in found.notes)

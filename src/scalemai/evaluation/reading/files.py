@@ -59,8 +59,9 @@ def write_study(study: Study, folder: Path) -> Path:
                 "reader": one.reader, "margin": test.margin, "p_equivalent": test.p,
                 "p_not_lower": test.p_not_lower, "p_not_higher": test.p_not_higher,
                 "p_difference": test.p_difference, "low": test.difference.low,
-                "high": test.difference.high, "equivalent": test.equivalent,
-                "conclusion": test.conclusion, "one_answer_throughout": one.constant,
+                "high": test.difference.high,
+                "equivalent": None if one.constant else test.equivalent,
+                "conclusion": one.conclusion, "one_answer_throughout": one.constant,
                 "missing_reads": one.missing,
             }
         )  # fmt: skip
@@ -75,7 +76,8 @@ def write_study(study: Study, folder: Path) -> Path:
         for name, found in others.items()
     ]
     for kind, rows in (("readers", readers), ("pooled", pooled), ("equivalence", equivalence)):
-        frame = pl.DataFrame(rows, infer_schema_length=None)
+        known = {"equivalent": pl.Boolean} if kind == "equivalence" else None
+        frame = pl.DataFrame(rows, schema_overrides=known, infer_schema_length=None)
         write_table(
             Table(kind, frame, DEFINITIONS, study.reads.hashes, dict(study.settings)), folder
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from scalemai.evaluation.reading.definitions import DEFINITIONS
 from scalemai.evaluation.reading.figures import FIGURES, rating
-from scalemai.evaluation.reading.study import Study
+from scalemai.evaluation.reading.study import NOT_INTERPRETABLE, Study
 from scalemai.evaluation.report import (
     Block,
     Cell,
@@ -68,7 +68,10 @@ def _verdict(study: Study) -> list[Block]:
     for kind, whom in (("fixed", "these readers"), ("random", "all readers like these")):
         passing = study.passing[kind]
         margin = f"0.5 +- {passing.margin:g}"
-        if passing.interval.low is None:
+        if passing.constant:
+            text = f"Equivalence for {whom}: {NOT_INTERPRETABLE}, of every reader."
+            blocks.append(Note(text, "warning"))
+        elif passing.interval.low is None:
             text = f"Equivalence for {whom}: not computed because {passing.interval.reason}."
             blocks.append(Note(text, "info"))
         elif passing.passed:
@@ -103,7 +106,7 @@ def _readers(study: Study) -> list[Block]:
     tests: list[list[Cell]] = [
         [
             one.reader, one.real, one.synthetic, one.missing, one.equivalence.p,
-            one.equivalence.p_difference, one.equivalence.conclusion, one.constant,
+            one.equivalence.p_difference, one.conclusion, one.constant,
             one.repeat_kappa, one.seconds,
         ]
         for one in study.readers

@@ -28,7 +28,10 @@ from scalemai.statistics.multireader import fixed_readers, jackknife_covariance,
 from scalemai.statistics.proportions import clopper_pearson, difference_unpaired
 from scalemai.statistics.roc import auc_delong
 
-__all__ = ["Passing", "ReaderResult", "Study", "analyse"]
+__all__ = ["NOT_INTERPRETABLE", "Passing", "ReaderResult", "Study", "analyse"]
+
+NOT_INTERPRETABLE = "not interpretable: one answer throughout"
+"""What is concluded of a reader whose balanced accuracy is 0.5 by his habit, whatever he sees."""
 
 _SHARES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "auc")
 
@@ -65,6 +68,11 @@ class ReaderResult:
     repeat_kappa: Estimate
     seconds: Estimate
 
+    @property
+    def conclusion(self) -> str:
+        """Of the test in words; a habit of answering is no result."""
+        return NOT_INTERPRETABLE if self.constant else self.equivalence.conclusion
+
 
 @dataclass(frozen=True, slots=True)
 class Passing:
@@ -76,17 +84,20 @@ class Passing:
         With confidence one minus twice the level.
     margin, level
         As tested.
+    constant
+        Whether every reader gave one answer throughout, so that nothing is shown.
     """
 
     interval: Estimate
     margin: float
     level: float
+    constant: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the interval lies within the margin."""
+        """Whether the interval lies within the margin, and says something."""
         low, high = self.interval.low, self.interval.high
-        if low is None or high is None:
+        if low is None or high is None or self.constant:
             return False
         return low > 0.5 - self.margin and high < 0.5 + self.margin
 
@@ -154,8 +165,9 @@ def analyse(reads: Reads, *, margin: float = MARGIN, level: float = 0.95) -> Stu
     alpha = round(1 - level, 12)  # 0.05, not 0.050000000000000044
     narrow = 1 - 2 * alpha
     ends = _pooled(reads, "balanced_accuracy", narrow)
+    constant = all(one.constant for one in readers)
     passing = {
-        kind: Passing(end, margin, alpha)
+        kind: Passing(end, margin, alpha, constant)
         for kind, end in zip(("fixed", "random"), ends, strict=True)
     }
     counts = np.stack([(reads.answer == k).sum(axis=0) for k in (0, 1)], axis=1)
