@@ -96,6 +96,21 @@ def test_a_perfect_detector_has_an_interval_that_knows_how_many_patients_there_w
     assert (area.value, area.low, area.high) == (1.0, low, 1.0)
 
 
+@pytest.mark.parametrize("sick", [4, 5])
+def test_four_patients_with_lesions_give_no_interval_however_many_are_healthy(sick: int) -> None:
+    rows = [(f"s{i}", 0.9) for i in range(sick)] + [(f"s{i}", None) for i in range(sick - 2)]
+    tried = [(f"s{i}", 0.9, TP) for i in range(sick)] + [(f"s{i}", 0.5) for i in range(10, 20)]
+    got = lesion_performance(lesions(*rows), candidates(*tried), scans=scans(40), rng=rng())
+    for one in (got.at_threshold.f1, got.average_precision, got.froc.cpm, *got.froc.rates.values()):
+        assert one.value is not None
+        if sick < 5:
+            assert one.low is one.high is None
+            assert one.reason == "4 patients with lesions are too few to resample (at least 5)"
+        else:
+            assert one.low is not None
+    assert got.at_threshold.fp_per_scan.low is not None  # of all scans
+
+
 def test_average_precision_is_counted_by_hand() -> None:
     # Descending: hit (1/1), false, hit (2/3), hit (3/4), false; one lesion of four is missed.
     area = average_precision(FOUND, TRIED, scans=scans(6), rng=rng())

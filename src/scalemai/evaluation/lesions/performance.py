@@ -14,7 +14,13 @@ from scalemai.evaluation.lesions.bins import DEFAULT_BINS, SMALL_AND_LARGE, Size
 from scalemai.evaluation.lesions.definitions import PERFORMANCE
 from scalemai.evaluation.lesions.detections import Detections, Duplicates, Scans, detections
 from scalemai.evaluation.lesions.froc import LUNA16_RATES, Froc, froc_of, ranking
-from scalemai.evaluation.lesions.resampling import Share, resampled, share_of, with_exact_end
+from scalemai.evaluation.lesions.resampling import (
+    Share,
+    resampled,
+    share_of,
+    supported,
+    with_exact_end,
+)
 from scalemai.evaluation.lesions.sensitivity import SizeSensitivity, sensitivity_of_sizes
 from scalemai.evaluation.patients.threshold import Threshold
 from scalemai.statistics.bootstrap import cluster_ratio, cluster_sums_bootstrap
@@ -296,7 +302,7 @@ def _f1(
 
     estimate = cluster_sums_bootstrap(f1, table, found.patients, **resample)
     if estimate.value not in (0.0, 1.0) or estimate.low is not None:
-        return estimate
+        return supported(estimate, np.unique(found.patients[found.lesion_scan]).size)
     # F1 rises with the share of right decisions among all right and wrong ones.
     units = np.unique(found.patients[table.any(axis=1)]).size
     exact = clopper_pearson(units if estimate.value else 0, units, resample["level"])

@@ -14,7 +14,7 @@ from scalemai.statistics.bootstrap import Clusters, cluster_proportion
 from scalemai.statistics.estimate import Estimate, not_computed
 from scalemai.statistics.proportions import clopper_pearson, wilson
 
-__all__ = ["Share", "resampled", "share_of", "with_exact_end"]
+__all__ = ["Share", "resampled", "share_of", "supported", "with_exact_end"]
 
 _BLOCK = 4_000_000
 
@@ -134,7 +134,10 @@ def resampled(
 
 
 def with_exact_end(estimate: Estimate, units: int) -> Estimate:
-    """Give a share of 0 or 1 an interval where resampling shows no spread.
+    """The interval of a number of lesions, as far as the patients with lesions allow one.
+
+    A share of 0 or 1 gets an exact one where resampling shows no spread; see also
+    :func:`supported`.
 
     Parameters
     ----------
@@ -145,10 +148,30 @@ def with_exact_end(estimate: Estimate, units: int) -> Estimate:
         lesions of one patient always shared their fate.
     """
     if estimate.value not in (0.0, 1.0) or estimate.low is not None or units == 0:
-        return estimate
+        return supported(estimate, units)
     exact = clopper_pearson(units if estimate.value else 0, units, estimate.level)
     method = "clopper-pearson, one trial a patient"
     return replace(estimate, low=exact.low, high=exact.high, method=method, reason="")
+
+
+def supported(estimate: Estimate, units: int) -> Estimate:
+    """Take the interval from a number of lesions if too few patients have any.
+
+    Scans without lesions add false positives but say nothing of how patients with lesions differ,
+    so that however many of them there are, the resampled interval is too short.
+
+    Parameters
+    ----------
+    estimate
+        From resampled patients; exact intervals, which know how many units they are of, stay.
+    units
+        How many patients have lesions.
+    """
+    if estimate.low is None or estimate.method.startswith("clopper") or units >= FEWEST_CLUSTERS:
+        return estimate
+    who = "1 patient with lesions is" if units == 1 else f"{units} patients with lesions are"
+    reason = f"{who} too few to resample (at least {FEWEST_CLUSTERS})"
+    return replace(estimate, low=None, high=None, method="", reason=reason)
 
 
 def _times_drawn(block: NDArray[np.intp], n: int) -> NDArray[np.float64]:
