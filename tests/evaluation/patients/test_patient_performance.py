@@ -150,6 +150,19 @@ def test_cases_of_one_kind_give_what_they_can_and_say_what_they_cannot() -> None
     assert not healthy.average_precision.computed
 
 
+@pytest.mark.parametrize(
+    ("positive", "reason"), [(True, "there are no negatives"), (False, "there are no positives")]
+)
+def test_scans_of_one_kind_say_what_is_lacking_if_patients_have_several(
+    positive: bool, reason: str
+) -> None:
+    found = evaluate(table([positive] * 20, np.linspace(0, 1, 20), np.arange(20) // 2))
+    for one in (found.auroc, found.auroc_bootstrap, found.balanced_accuracy):
+        assert str(one) == f"not computed because {reason}"
+    if not positive:
+        assert str(found.average_precision) == f"not computed because {reason}"
+
+
 def test_rows_carry_definition_and_threshold_of_every_number() -> None:
     positive, score = drawn(np.random.default_rng(4), 50)
     found = evaluate(table(positive, score))

@@ -119,6 +119,12 @@ def patient_performance(
     resample = _Resampling(rng=rng, draws=draws, level=level)
     boot = auc_bootstrap(rows.positive, rows.score, rows.patient, **resample)
     precision = average_precision_bootstrap(rows.positive, rows.score, rows.patient, **resample)
+    if not rows.positive.any():
+        boot, precision = (
+            replace(one, reason=_NOTHING["sensitivity"]) for one in (boot, precision)
+        )
+    elif rows.positive.all():
+        boot = replace(boot, reason=_NOTHING["specificity"])
     areas = {
         "auroc": boot if rows.clustered else auc_delong(rows.positive, rows.score, level),
         "auroc_bootstrap": boot,
@@ -223,13 +229,17 @@ def _clustered_rates(
         mean: NDArray[np.float64] = (tp / (tp + fn) + tn / (tn + fp)) / 2
         return mean
 
+    balance = cluster_sums_bootstrap(balanced, table, patient, **resample)
+    if not (positive.any() and (~positive).any()):
+        gone = "specificity" if positive.any() else "sensitivity"
+        balance = replace(balance, reason=_NOTHING[gone])
     return {
         "sensitivity": share("sensitivity", called, positive),
         "specificity": share("specificity", ~called, ~positive),
         "ppv": share("ppv", positive, called),
         "npv": share("npv", ~positive, ~called),
         "f1": cluster_sums_bootstrap(f1, table, patient, **resample),
-        "balanced_accuracy": cluster_sums_bootstrap(balanced, table, patient, **resample),
+        "balanced_accuracy": balance,
     }
 
 
