@@ -80,8 +80,8 @@ def adapt(
     lesions = None if population is None else read_population(population)
     folder = cache or out / "cache"
     target, code = ready_cases(
-        normal_cts, config, folder / "target", workers, labels=labels, class_map=class_map, layout=layout,
-        series=series, hu_offset=hu_offset,
+        normal_cts, config, folder / "target", workers, labels=labels, class_map=class_map,
+        layout=layout, series=series, hu_offset=hu_offset,
     )  # fmt: skip
     known = None
     if source is not None:
