@@ -66,6 +66,19 @@ def test_scaling_says_law_plateau_worth_and_plan(runs: Path, tmp_path: Path) -> 
     assert {"scaling.json", "scaling_worth.csv", "scaling_laws.parquet"} <= names
 
 
+def test_scaling_of_a_constant_measure_names_no_law_and_no_number(tmp_path: Path) -> None:
+    arms = [(n, 0) for n in (50, 100, 200, 400, 800, 1500)] + [(100, 100)]
+    rows = [f"{n},{more},{draw},c{k},0.24" for n, more in arms for draw in (0, 1) for k in range(9)]
+    table = tmp_path / "runs.csv"
+    table.write_text("\n".join(["n_real,n_synthetic,draw,case,dsc", *rows]) + "\n")
+    said = scalemai("scaling", table, "--out", tmp_path / "out", "--resamples", 200)
+    assert said.code == 0, said.err
+    assert said.out.startswith("all: no trend with n; ")
+    assert "100 real + 100 synthetic: not computed because there is no trend with n" in said.out
+    assert "power law" not in said.out
+    assert "-0." not in said.out
+
+
 def test_scaling_of_a_wrong_table_is_one_line(tmp_path: Path) -> None:
     table = tmp_path / "runs.csv"
     table.write_text("n,dsc\n1,0.5\n")

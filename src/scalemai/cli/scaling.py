@@ -69,12 +69,11 @@ def scaling(
         remark([f"{group.name}: {note}" for note in group.notes])
     page = write_scaling(found, out)
     for group in found.groups:
-        law = "no law fitted" if group.chosen is None else group.chosen.law.name
-        typer.echo(f"{group.name}: {law}; {group.plateau}")
+        typer.echo(f"{group.name}: {group.verdict}; {group.plateau}")
         for worth in group.worths:
-            if group.chosen is not None and worth.law == group.chosen.law.name:
-                verdict = "" if worth.identifiable else " (not identifiable)"
-                typer.echo(f"{group.name}: {worth.arm}: {worth.per_scan} real scans each{verdict}")
+            if group.chosen is None or worth.law == group.chosen.law.name:
+                unit = " real scans each" if worth.per_scan.computed else ""
+                typer.echo(f"{group.name}: {worth.arm}: {worth.per_scan}{unit}")
         for one in group.plans:
             if group.chosen is not None and one.law == group.chosen.law.name:
                 typer.echo(f"{group.name}: {one}")

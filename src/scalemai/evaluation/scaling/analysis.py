@@ -15,12 +15,19 @@ from scalemai.evaluation.scaling.equivalence import (
     Worth,
     marginal_rates,
     worth_of_synthetic,
+    worth_without_trend,
 )
 from scalemai.evaluation.scaling.measurements import Arm, read_measurements
 from scalemai.evaluation.scaling.planning import Plan, Prediction, plan, predict
 from scalemai.evaluation.scaling.plateau import Plateau, find_plateau
 from scalemai.evaluation.scaling.question import Direction, Question, direction_of
-from scalemai.evaluation.scaling.selection import LawFit, chosen_law, fit_laws
+from scalemai.evaluation.scaling.selection import (
+    NO_TREND,
+    LawFit,
+    chosen_law,
+    fit_laws,
+    has_no_trend,
+)
 from scalemai.evaluation.scaling.study import Study, open_study
 from scalemai.evaluation.tables import Table, read_table
 from scalemai.statistics.estimate import Estimate
@@ -39,7 +46,8 @@ class GroupScaling:
     points
         Mean of each arm.
     laws
-        All laws; ``chosen`` is the one with the lowest AICc, None if none was fitted.
+        All laws; ``chosen`` is the one with the lowest AICc, None if none was fitted or there is
+        no trend.
     plateau
         Whether more scans still matter.
     predictions, plans
@@ -65,6 +73,13 @@ class GroupScaling:
     def name(self) -> str:
         """The group; "all" if the table has no groups."""
         return self.study.measured.group or "all"
+
+    @property
+    def verdict(self) -> str:
+        """Name of the chosen law, or why there is none."""
+        if self.chosen is not None:
+            return self.chosen.law.name
+        return NO_TREND if has_no_trend(self.laws) else "no law fitted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +177,10 @@ def _analyse(study: Study, direction: Direction, question: Question) -> GroupSca
         [float(study.sizes[-1]) * factor for factor in (1, 2, 4)] if study.sizes.size else []
     )
     plausible = [fit for fit in laws if fit.plausible]
+    if has_no_trend(laws):
+        worths = worth_without_trend(study)
+    else:
+        worths = tuple(worth for fit in plausible for worth in worth_of_synthetic(study, fit))
     return GroupScaling(
         study,
         points,
@@ -170,13 +189,15 @@ def _analyse(study: Study, direction: Direction, question: Question) -> GroupSca
         find_plateau(study, direction.margin, chosen),
         predict(study, laws, at),
         plan(study, laws, direction.gains),
-        tuple(worth for fit in plausible for worth in worth_of_synthetic(study, fit)),
+        worths,
         () if chosen is None else marginal_rates(study, chosen),
         (*_warnings(study, laws, chosen), *study.notes),
     )
 
 
 def _warnings(study: Study, laws: tuple[LawFit, ...], chosen: LawFit | None) -> list[str]:
+    if has_no_trend(laws):
+        return [f"{NO_TREND}: no law describes the means better than one mean of all sizes"]
     if chosen is None or chosen.fitted is None:
         reason = next((fit.reason for fit in laws if fit.reason), "there are too few points")
         return [f"no law is fitted because {reason}"]

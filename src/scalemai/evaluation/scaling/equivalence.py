@@ -9,17 +9,17 @@ beyond it none does. Then the interval is unbounded, and the worth is not identi
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.evaluation.scaling.measurements import Arm
-from scalemai.evaluation.scaling.selection import LawFit
+from scalemai.evaluation.scaling.selection import NO_TREND, LawFit
 from scalemai.evaluation.scaling.study import Study
-from scalemai.statistics.estimate import Estimate
+from scalemai.statistics.estimate import Estimate, not_computed
 
-__all__ = ["Marginal", "Worth", "marginal_rates", "worth_of_synthetic"]
+__all__ = ["Marginal", "Worth", "marginal_rates", "worth_of_synthetic", "worth_without_trend"]
 
 _WHY = "no number of real scans is as good"
 
@@ -100,7 +100,7 @@ def worth_of_synthetic(study: Study, fit: LawFit) -> tuple[Worth, ...]:
         value, drawn = _equivalent(study, fit, index)
 
         def estimate(scale: float, less: float = 0.0) -> Estimate:
-            return study.estimate((value - less) / scale, (drawn - less) / scale, unbounded=_WHY)  # noqa: B023
+            return _bounded(study, (value - less) / scale, (drawn - less) / scale)  # noqa: B023
 
         equivalent = estimate(1.0)
         ratio = Estimate(None, reason="the arm has no real scans", level=study.level)
@@ -115,6 +115,17 @@ def worth_of_synthetic(study: Study, fit: LawFit) -> tuple[Worth, ...]:
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def worth_without_trend(study: Study) -> tuple[Worth, ...]:
+    """Say of each arm why its synthetic scans have no worth: more real scans have none either."""
+    none = not_computed(
+        f"there is {NO_TREND} of real scans", n=study.measured.n_patients, level=study.level
+    )
+    return tuple(
+        Worth(study.measured.arms[index], "none", none, none, none, 0.0, 1.0, extrapolated=False)
+        for index in study.measured.mixed_arms
+    )
 
 
 def marginal_rates(study: Study, fit: LawFit) -> tuple[Marginal, ...]:
@@ -139,9 +150,18 @@ def marginal_rates(study: Study, fit: LawFit) -> tuple[Marginal, ...]:
         with np.errstate(invalid="ignore"):  # where both are beyond any number, there is no rate
             rates = (drawn - first_drawn) / more
             rate = float(np.subtract(value, first_value)) / more
-        estimate = study.estimate(rate, rates, unbounded=_WHY)
+        estimate = _bounded(study, rate, rates)
         found.append(Marginal(before.n_real, before.n_synthetic, after.n_synthetic, estimate))
     return tuple(found)
+
+
+def _bounded(study: Study, value: float, drawn: NDArray[np.float64]) -> Estimate:
+    """An estimate that keeps its value only if the data bound it on both sides."""
+    found = study.estimate(value, drawn, unbounded=_WHY)
+    ends = (found.low, found.high)
+    if any(end is not None and np.isinf(end) for end in ends):
+        return replace(found, value=None)
+    return found
 
 
 def _equivalent(study: Study, fit: LawFit, arm: int) -> tuple[float, NDArray[np.float64]]:

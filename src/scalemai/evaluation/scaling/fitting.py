@@ -74,7 +74,8 @@ class Fits:
         above = np.asarray(loss, np.float64) - self.floor
         with np.errstate(divide="ignore", invalid="ignore"):
             bent = np.where(self.scale > 0, above / self.scale, np.copysign(np.inf, above))
-        n = self.law.inverse(bent, self.shape) * self.reference
+        with np.errstate(over="ignore"):  # a flat law may need more scans than a float holds
+            n = self.law.inverse(bent, self.shape) * self.reference
         return np.where(n > FARTHEST * self.largest, np.inf, n)
 
     def slope_per_doubling(self, n: float) -> Array:

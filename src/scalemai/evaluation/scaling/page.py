@@ -91,7 +91,7 @@ def _key_numbers(group: GroupScaling) -> KeyNumbers:
         ("runs", len(measured.arm_of)),
         ("sizes of real scans", len(measured.real_arms)),
         ("test patients", measured.n_patients or None),
-        ("law", "none" if group.chosen is None else group.chosen.law.name),
+        ("law", group.verdict),
         ("plateau from", None if group.plateau.begins is None else int(group.plateau.begins)),
     ]
     return KeyNumbers(items)
@@ -205,7 +205,7 @@ def _more(plan: Plan) -> tuple[Cell, Cell]:
 
 def _worth(group: GroupScaling) -> list[Block]:
     if group.chosen is None:
-        return [Note("Not computed because no law of real scans was fitted.", "warning")]
+        return [Note(f"Not computed: {group.verdict} of real scans.", "warning")]
     several = len({worth.law for worth in group.worths}) > 1
     rows: list[list[Cell]] = [
         [

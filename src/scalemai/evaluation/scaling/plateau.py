@@ -103,7 +103,7 @@ def find_plateau(study: Study, margin: float, fit: LawFit | None) -> Plateau:
         begins = gain.n_real
     largest = float(study.sizes[-1]) if arms else 0.0
     if fit is None or fit.fitted is None or fit.resampled is None:
-        reason = "no law was fitted"
+        reason = "no law was chosen"
         last = next_ = not_computed(reason, n=study.measured.n_patients, level=study.level)
     else:
         last, next_ = (

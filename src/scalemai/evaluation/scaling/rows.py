@@ -82,6 +82,7 @@ def _told(group: GroupScaling, tables: Mapping[str, pl.DataFrame]) -> dict[str, 
         "patients": group.study.measured.n_patients,
         "runs": len(group.study.measured.arm_of),
         "law": None if group.chosen is None else group.chosen.law.name,
+        "verdict": group.verdict,
         "plateau": {
             "margin": plateau.margin,
             "begins": plateau.begins,

@@ -7,18 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalemai.evaluation.scaling.fitting import Fits
 from scalemai.evaluation.scaling.laws import LAWS, Law
 from scalemai.evaluation.scaling.study import Study
 from scalemai.statistics.estimate import Estimate, not_computed
 
-__all__ = ["PLAUSIBLE_DELTA", "LawFit", "chosen_law", "fit_laws"]
+__all__ = ["NO_TREND", "PLAUSIBLE_DELTA", "LawFit", "chosen_law", "fit_laws", "has_no_trend"]
 
+Array = NDArray[np.float64]
 PLAUSIBLE_DELTA = 7.0
 """Laws whose AICc lies at most this far above the lowest are still to be reckoned with: Burnham and
 Anderson (Model Selection and Multimodel Inference, 2002, 2.6) speak of considerably less support
 from 4 to 7, and of essentially none above 10."""
+
+NO_TREND = "no trend with n"
+"""What is said where no law describes the means better than one mean of all sizes."""
+
+_NOTHING = 1e-12
+"""Residuals below this share of the largest mean are rounding of floating point numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +43,8 @@ class LawFit:
         By name, in units of the measure and of scans; for laws with a floor that is what it
         tends to.
     aicc, delta
-        Akaike's criterion for small samples, and by how much it exceeds the lowest; None if
-        there are too few points.
+        Akaike's criterion for small samples, and by how much it exceeds the lowest of all laws
+        and of a constant; None if there are too few points.
     held_out
         Prediction at the largest size by a fit without it, minus what was measured there.
     reason
@@ -75,9 +83,11 @@ def fit_laws(study: Study, laws: Sequence[Law] = LAWS) -> tuple[LawFit, ...]:
         measure has not, say so.
     """
     fits = [_fit(study, law) for law in laws]
-    lowest = min((fit.aicc for fit in fits if fit.aicc is not None), default=None)
-    if lowest is None:
+    known = [fit.aicc for fit in fits if fit.aicc is not None]
+    if not known:
         return tuple(fits)
+    constant = _aicc_of_constant(study)
+    lowest = min(known if constant is None else [*known, constant])
     return tuple(
         LawFit(
             fit.law, fit.fitted, fit.resampled, fit.parameters, fit.aicc,
@@ -88,8 +98,14 @@ def fit_laws(study: Study, laws: Sequence[Law] = LAWS) -> tuple[LawFit, ...]:
 
 
 def chosen_law(fits: Sequence[LawFit]) -> LawFit | None:
-    """The law with the lowest AICc; None if none was fitted."""
+    """The law with the lowest AICc; None if none was fitted, or a constant has a lower one."""
     return next((fit for fit in fits if fit.delta == 0.0), None)
+
+
+def has_no_trend(fits: Sequence[LawFit]) -> bool:
+    """Whether a constant has a lower AICc than every law."""
+    known = [fit.delta for fit in fits if fit.delta is not None]
+    return bool(known) and min(known) > 0.0
 
 
 def _fit(study: Study, law: Law) -> LawFit:
@@ -105,13 +121,33 @@ def _fit(study: Study, law: Law) -> LawFit:
         return LawFit(law, None, None, {}, None, None, nothing, reason)
     fitted, resampled = study.fit(law)
     return LawFit(
-        law, fitted, resampled, _parameters(study, fitted, resampled), _aicc(study, fitted), None,
+        law, fitted, resampled, _parameters(study, fitted, resampled),
+        _aicc(study, fitted.at(study.sizes)[0], len(law.parameters)), None,
         _held_out(study, law),
     )  # fmt: skip
 
 
-def _aicc(study: Study, fitted: Fits) -> float | None:
-    """Of the means of draws about the law, with weights, up to a constant that all laws share."""
+def _aicc(study: Study, expected: Array, parameters: int) -> float | None:
+    """Of the means of draws about losses (sizes,), up to a constant that all laws share."""
+    means, place, weight = _draws(study)
+    left = means - expected[place]
+    n, k = left.size, parameters + 1
+    if n - k - 1 <= 0:
+        return None
+    nothing = n * (_NOTHING * float(np.abs(means).max())) ** 2
+    squares = max(float((weight * left**2).sum()), nothing, 1e-300)
+    return float(n * math.log(squares / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
+
+
+def _aicc_of_constant(study: Study) -> float | None:
+    """Of one mean of all sizes."""
+    means, _, weight = _draws(study)
+    mean = float(np.average(means, weights=weight))
+    return _aicc(study, np.full(study.sizes.size, mean), 1)
+
+
+def _draws(study: Study) -> tuple[Array, NDArray[np.intp], Array]:
+    """Mean losses of draws (draws,) on real scans, which size each is of, and weights."""
     measured = study.measured
     chosen = list(study.curve_arms)
     keys, of = np.unique(
@@ -120,15 +156,8 @@ def _aicc(study: Study, fitted: Fits) -> float | None:
     runs = study.sign * measured.totals.sum(axis=1) / measured.counts.sum(axis=1)
     means = np.bincount(of.reshape(-1), runs) / np.bincount(of.reshape(-1))
     points = np.isin(keys[:, 0], chosen)
-    place = np.searchsorted(chosen, keys[points, 0])
     weight = 1 / np.maximum(study.noise.variance[keys[points, 0]], 1e-300)
-    weight = weight / weight.mean()
-    left = means[points] - fitted.at(study.sizes)[0][place]
-    n, k = left.size, len(fitted.law.parameters) + 1
-    if n - k - 1 <= 0:
-        return None
-    squares = max(float((weight * left**2).sum()), 1e-300)
-    return float(n * math.log(squares / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
+    return means[points], np.searchsorted(chosen, keys[points, 0]), weight / weight.mean()
 
 
 def _held_out(study: Study, law: Law) -> Estimate:
@@ -152,7 +181,7 @@ def _parameters(study: Study, fitted: Fits, resampled: Fits) -> dict[str, Estima
     return found
 
 
-def _parameter(name: str, fits: Fits) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _parameter(name: str, fits: Fits) -> Array:
     shape = fits.shape
     match name:
         case "floor":
