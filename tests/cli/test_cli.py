@@ -30,8 +30,9 @@ from .hosts import (
 
 COMMANDS = (
     "synthesize", "grow", "rewind", "remove", "describe", "population", "audit", "gallery",
-    "train", "transfer", "predict", "calibrate", "nnunet", "evaluate", "compare", "scaling",
-    "subgroups", "errors", "reader-study", "phantom", "replay", "preview", "info", "index",
+    "train", "transfer", "adapt", "improve", "predict", "calibrate", "nnunet", "evaluate",
+    "compare", "scaling", "subgroups", "errors", "reader-study", "phantom", "replay", "preview",
+    "info", "index",
 )  # fmt: skip
 HEAVY = (
     "torch", "numpy", "scipy", "nibabel", "numba", "polars", "matplotlib", "pydicom", "highdicom",
