@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ class CaseResult:
         Remarks.
     unusable
         Why the prediction cannot be used; empty if it can.
+    files
+        Lesion structure to the digest of its own files, as of
+        :class:`scalemai.evaluation.tables.Table`.
     """
 
     case: str
@@ -60,6 +64,7 @@ class CaseResult:
     patients: _Rows = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unusable: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
@@ -109,13 +114,32 @@ def evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
 def _evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
     grid = grid_of(pair)
     files = sources_of(pair, request)
-    result = CaseResult(pair.id, case_digest(files))
+    digests: dict[Path, str] = {}
+    result = CaseResult(pair.id, case_digest(files, digests))
     masks = _Masks.read(pair, request, grid)
     facts = CaseFacts(pair, grid, masks.reference, request.lesions or ()) if request.facts else None
     for name in request.structures:
         _evaluate(name, masks, pair, request, result, facts)
     result.notes += [] if facts is None else facts.notes
+    scores = {row["structure"]: row["score"] for row in result.patients}
+    for row in result.structures:
+        name = row["structure"]
+        # Empty masks, and maps of zeros, of different cases can be the same bytes.
+        if name in scores and (row["reference_ml"] or row["prediction_ml"] or scores[name]):
+            result.files[name] = case_digest(_files_of(name, pair, files), digests)
     return result
+
+
+def _files_of(
+    name: str, pair: PairedCase, files: Mapping[str, Mapping[str, MaskSource]]
+) -> dict[str, dict[str, MaskSource]]:
+    """What was read for one structure."""
+    predicted = () if pair.prediction is None else pair.prediction.parts(name)
+    parts = {"reference": pair.reference.parts(name), "prediction": predicted}
+    return {
+        role: {part: one for part, one in of.items() if part in parts.get(role, (name,))}
+        for role, of in files.items()
+    }
 
 
 def grid_of(pair: PairedCase) -> Grid:

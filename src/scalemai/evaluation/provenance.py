@@ -26,16 +26,21 @@ _TYPES: dict[str, type] = {
     "definitions": list,
     "settings": dict,
     "cases": dict,
+    "files": dict,
 }
 
 
-def case_digest(files: Mapping[str, Mapping[str, MaskSource]]) -> str:
+def case_digest(
+    files: Mapping[str, Mapping[str, MaskSource]], known: dict[Path, str] | None = None
+) -> str:
     """Digest of everything that was read for a case.
 
     Parameters
     ----------
     files
         Role (``"prediction"``, ``"reference"``, ...) to the structures and where each is.
+    known
+        Digests of files that were read before; those that are read are added.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def case_digest(files: Mapping[str, Mapping[str, MaskSource]]) -> str:
     UnreadableFileError
         If a file cannot be read.
     """
-    digests: dict[Path, str] = {}
+    digests: dict[Path, str] = {} if known is None else known
     lines: list[str] = []
     for role, sources in files.items():
         for structure, source in sources.items():
@@ -110,6 +115,7 @@ def from_json(text: str, where: Path, *, foreign_is_empty: bool = False) -> dict
             return {}
         what = f"does not describe a table of format {FORMAT}"
         raise UnreadableFileError(what, where=where, fix="write it again with this version")
+    found.setdefault("files", {})  # only tables about lesions have some
     for key, kind in _TYPES.items():
         if not isinstance(found.get(key), kind):
             what = f"says nothing that can be used about its {key}"

@@ -178,6 +178,10 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
         "unusable_predictions": list(unusable),
     }
     digests = {result.case: result.digest for result in results}
+    files = {
+        name: {one.case: one.files[name] for one in results if name in one.files}
+        for name in request.lesions or ()
+    }
     definitions = request.definitions()
     optional = {one.id for one in FACT_DEFINITIONS}
 
@@ -188,7 +192,8 @@ def collect(pairing: Pairing, out: Path, *, seed: int = 0) -> Evaluation:
             for one in definitions.get(kind, ())
             if one.id not in optional or one.column in frame.columns
         )
-        return Table(kind, frame, meant, digests, settings)
+        of_structures = files if kind in ("patients", "candidates") else {}
+        return Table(kind, frame, meant, digests, settings, files=of_structures)
 
     lesions = lesion_frame(row for one in results for row in one.lesions)
 

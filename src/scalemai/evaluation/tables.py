@@ -44,6 +44,9 @@ class Table:
         How it was made, in JSON types: rules, filters, policies, seed.
     version
         Version of the software that made it.
+    files
+        Lesion structure to case id to SHA-256 over the prediction and reference of this structure
+        alone, which is the same whatever else was evaluated; no case in which both are empty.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class Table:
     cases: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.kind or not self.kind.replace("-", "").replace("_", "").isalnum():
@@ -73,6 +77,7 @@ class Table:
 
     def metadata(self) -> dict[str, Any]:
         """All but the rows, in JSON types; the same object for the same table."""
+        files = {name: dict(sorted(of.items())) for name, of in sorted(self.files.items())}
         return {
             "format": FORMAT,
             "kind": self.kind,
@@ -81,6 +86,7 @@ class Table:
             "definitions": [_as_dict(one) for one in self.definitions],
             "settings": dict(self.settings),
             "cases": dict(sorted(self.cases.items())),
+            **({"files": files} if files else {}),
         }
 
 
@@ -228,6 +234,7 @@ def _described(frame: pl.DataFrame, about: Mapping[str, Any], path: Path) -> Tab
         cases=about["cases"],
         settings=about["settings"],
         version=about["version"],
+        files=about["files"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +17,10 @@ from scalemai.evaluation.files import choose_points, write_evaluation
 from scalemai.evaluation.maskset import open_masks
 from scalemai.evaluation.pairing import Pairing, pair
 from scalemai.evaluation.partial import partial_path
-from scalemai.evaluation.patients.operating_point import read_operating_point
+from scalemai.evaluation.patients.operating_point import (
+    apply_operating_point,
+    read_operating_point,
+)
 from scalemai.evaluation.request import Request
 from scalemai.evaluation.run import Evaluation, collect, evaluate_cases, open_ledger
 from scalemai.evaluation.summary import OVER_STRUCTURES, summarize
@@ -338,6 +342,42 @@ def test_an_operating_point_is_locked_to_other_cases(tmp_path: Path) -> None:
     assert tuned.of_patients[0].specificity.value == 1.0
     with pytest.raises(ConfigError, match="two operating points"):
         summarize(found, points=[point, point], draws=50)
+
+
+@pytest.mark.parametrize("rule", ["youden", "fp-per-scan<=1"])
+def test_cases_under_other_names_are_refused_whatever_else_is_evaluated(
+    tmp_path: Path, rule: str
+) -> None:
+    data = tmp_path / "maps", write_data(tmp_path / "masks", 4)
+    for number in range(4):
+        masks = prediction() if number % 2 == 0 else without_lesions(prediction())
+        write_maps(data[0] / f"case_{number:02d}", masks)
+    few = Request(structures=("liver_lesion",))
+    (path,) = choose_points(run(paired(data, few), tmp_path / "out"), rule, tmp_path / "out")
+    point = read_operating_point(path)
+    renamed = tmp_path / "p", tmp_path / "r"
+    for old, new in zip(data, renamed, strict=True):
+        for case in old.iterdir():
+            shutil.copytree(case, new / case.name.replace("case", "other"))
+    more = Request(structures=("liver_lesion", "spleen"))
+    found = run(paired(renamed, more), tmp_path / "more")
+    write_evaluation(summarize(found, draws=50), tmp_path / "more")
+    for table in (
+        getattr(found, point.kind),
+        read_table(tmp_path / "more" / f"{point.kind}.parquet"),
+        read_table(tmp_path / "more" / f"{point.kind}.csv"),
+    ):
+        with pytest.raises(ConfigError, match=r"other_00: .* was chosen on this case and 3 more"):
+            apply_operating_point(table, point)
+
+
+def test_cases_without_anything_to_find_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "p", 2, of="prediction"), write_data(tmp_path / "r", 2)
+    empty = without_lesions(prediction())
+    write_masks(data[0] / "case_01", empty)
+    found = run(paired(data), tmp_path / "out")
+    assert list(found.patients.files["liver_lesion"]) == ["case_00"]
+    assert "spleen" not in found.patients.files
 
 
 def test_partial_results_hold_no_voxels(data: tuple[Path, Path], tmp_path: Path) -> None:

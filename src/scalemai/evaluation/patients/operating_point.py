@@ -49,11 +49,15 @@ class ValidationCase:
         SHA-256 of the ids.
     files
         SHA-256 of its prediction and reference files; empty if unknown.
+    lesions
+        The same of the files of the structure alone, which does not change with what else is
+        evaluated; empty if unknown, or if there is nothing in them.
     """
 
     case: str
     patient: str
     files: str = ""
+    lesions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def choose_operating_point(
         _score_ids(table),
         tuple(definition.id for definition in table.definitions),
         _achieved(curve, index, table, lesions),
-        _marks(table),
+        _marks(table, structure),
     )
 
 
@@ -234,7 +238,11 @@ def read_operating_point(path: Path) -> OperatingPoint:
 
 
 def _content(point: OperatingPoint) -> dict[str, Any]:
-    return {"format": _FORMAT, **asdict(point), "validation": dict(point.validation)}
+    content = {"format": _FORMAT, **asdict(point), "validation": dict(point.validation)}
+    for case in content["cases"]:
+        if not case["lesions"]:
+            del case["lesions"]  # files of earlier versions, which are sealed, have none
+    return content
 
 
 def _seal(content: dict[str, Any]) -> str:
@@ -261,9 +269,15 @@ def _patients(table: Table) -> dict[str, str]:
     return patients
 
 
-def _marks(table: Table) -> tuple[ValidationCase, ...]:
+def _marks(table: Table, structure: str) -> tuple[ValidationCase, ...]:
+    of_structure = table.files.get(structure, {})
     marks = [
-        ValidationCase(_sha256(case), _sha256(patient), table.cases.get(case, ""))
+        ValidationCase(
+            _sha256(case),
+            _sha256(patient),
+            table.cases.get(case, ""),
+            of_structure.get(case, ""),
+        )
         for case, patient in _patients(table).items()
     ]
     return tuple(sorted(marks, key=lambda mark: mark.case))
@@ -273,10 +287,14 @@ def _shared(table: Table, point: OperatingPoint) -> list[str]:
     """Cases of the table that are among the validation cases, in whatever way."""
     ids = {mark.case for mark in point.cases} | {mark.patient for mark in point.cases}
     files = {mark.files for mark in point.cases} - {""}
+    lesions = {mark.lesions for mark in point.cases} - {""}
+    of_structure = table.files.get(point.structure, {})
     return sorted(
         case
         for case, patient in _patients(table).items()
-        if {_sha256(case), _sha256(patient)} & ids or table.cases.get(case) in files
+        if {_sha256(case), _sha256(patient)} & ids
+        or table.cases.get(case) in files
+        or of_structure.get(case) in lesions
     )
 
 
