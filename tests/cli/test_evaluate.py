@@ -48,8 +48,10 @@ def test_an_evaluation_writes_tables_and_a_page_and_exits_with_0(
     out = tmp_path / "out"
     said = scalemai("evaluate", *data, "--out", out, "--images", data[1], "--workers", 1)
     assert said.code == 0, said.err
-    assert "liver: DSC 1.000 (n = 2)" in said.out
-    assert "liver_lesion: lesion sensitivity 0.500" in said.out
+    assert "liver: DSC 1.000 (2 cases)" in said.out
+    # Wilson's limits of 1 of 2: (1 + z2/2 -+ z sqrt(1/2 + z2/4)) / (2 + z2), with z2 = 3.8415.
+    assert "lesion: lesion sensitivity 0.500 (0.095 to 0.905; 2 lesions, 2 patients)" in said.out
+    assert "lesion: AUROC of patients not computed because there are no negatives" in said.out
     assert said.out.splitlines()[-1] == str(out / "evaluation.html")
     lesions = read_table(out, "lesions").frame
     assert lesions["detected"].to_list() == [True, False]
@@ -64,7 +66,7 @@ def test_a_missing_prediction_is_told_and_counted(data: tuple[Path, Path], tmp_p
     said = scalemai("evaluate", *data, "--out", tmp_path / "out", "--workers", 1)
     assert said.code == 0
     assert "note: 1 of 2 cases have no prediction (case_1): counted as failures" in said.err
-    assert "liver: DSC 0.500 (n = 2)" in said.out
+    assert "liver: DSC 0.500 (2 cases)" in said.out
 
 
 def test_a_damaged_prediction_is_listed_with_exit_code_1_and_the_rest_is_evaluated(
@@ -78,7 +80,7 @@ def test_a_damaged_prediction_is_listed_with_exit_code_1_and_the_rest_is_evaluat
         line.startswith("unusable prediction: case_1: ") and str(bad) in line for line in said.lines
     )
     assert "Traceback" not in said.err
-    assert "liver: DSC 0.500" in said.out
+    assert "liver: DSC 0.500 (2 cases)" in said.out
     cases = read_table(tmp_path / "out", "cases").frame
     assert cases["prediction"].to_list() == ["present", "unusable"]
 
@@ -155,6 +157,20 @@ def test_a_threshold_is_chosen_locked_and_refused_on_its_own_cases(
     rows = read_table(tmp_path / "told", "patient_summary").frame.drop_nulls("value")
     rates = rows.filter(pl.col("metric") == "sensitivity")
     assert rates["threshold"][0].endswith("tuned on the test set")
+
+
+def test_a_number_without_interval_says_why_and_what_it_is_of(
+    data: tuple[Path, Path], tmp_path: Path
+) -> None:
+    table = tmp_path / "facts.csv"
+    table.write_text("case,patient\ncase_0,P\ncase_1,P\n")
+    words = ("--metadata", table, "--structures", "liver_lesion,liver", "--workers", 1)
+    said = scalemai("evaluate", *data, "--out", tmp_path / "out", *words)
+    assert said.code == 0, said.err
+    (line,) = [line for line in said.out.splitlines() if "lesion sensitivity" in line]
+    assert line.startswith("liver_lesion: lesion sensitivity 0.500 (no interval because 1 ")
+    assert line.endswith("too few to resample (at least 5); 2 lesions, 1 patient)")
+    assert "mean over structures: DSC 0.750 (4 values)" in said.out
 
 
 @pytest.mark.slow

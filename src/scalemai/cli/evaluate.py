@@ -201,12 +201,33 @@ def list_unusable(evaluation: Any) -> int:
 
 def _in_short(summary: Any) -> list[str]:
     """The numbers that a user waits for, a line each."""
+    from scalemai.evaluation.summary import OVER_STRUCTURES
+
     lines = []
     for row in summary.structures.frame.iter_rows(named=True):
         if row["metric"] == "dsc" and row["statistic"] == "mean" and row["value"] is not None:
-            lines.append(f"{row['structure']}: DSC {row['value']:.3f} (n = {row['values']})")
+            # A case has a value for each structure.
+            unit = "value" if row["structure"] == OVER_STRUCTURES else "case"
+            counted = _counted(row["values"], unit)
+            lines.append(f"{row['structure']}: DSC {row['value']:.3f} ({counted})")
     for one in summary.of_lesions:
-        lines.append(f"{one.structure}: lesion sensitivity {one.at_threshold.recall.primary}")
+        found = one.at_threshold.recall
+        of = f"{_counted(found.n, 'lesion')}, {_counted(found.patients, 'patient')}"
+        lines.append(f"{one.structure}: lesion sensitivity {_with(found.primary, of)}")
     for one in summary.of_patients:
-        lines.append(f"{one.structure}: AUROC of patients {one.auroc}")
+        of = f"{one.positives} positive and {_counted(one.negatives, 'negative case')}"
+        lines.append(f"{one.structure}: AUROC of patients {_with(one.auroc, of)}")
     return lines
+
+
+def _with(estimate: Any, of: str) -> str:
+    """An estimate, how sure it is or why that is not known, and what it is of."""
+    if estimate.value is None:
+        return str(estimate)
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f} (no interval because {estimate.reason}; {of})"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f}; {of})"
+
+
+def _counted(n: int, unit: str) -> str:
+    return f"{n:,} {unit}" if n == 1 else f"{n:,} {unit}s"
