@@ -14,6 +14,7 @@ from scalemai.case import Presence
 from scalemai.errors import CaseError
 from scalemai.evaluation.crops import Crop, crop, empty, read_crops
 from scalemai.evaluation.facts import CaseFacts, phase_of
+from scalemai.evaluation.foreground import several_values
 from scalemai.evaluation.lattice import upright
 from scalemai.evaluation.lesions.components import Component, find_components
 from scalemai.evaluation.lesions.matching import match
@@ -121,6 +122,9 @@ def _evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
     for name in request.structures:
         _evaluate(name, masks, pair, request, result, facts)
     result.notes += [] if facts is None else facts.notes
+    result.notes += several_values(pair.reference, _of_reference(request), "reference")
+    if pair.prediction is not None:
+        result.notes += several_values(pair.prediction, _of_prediction(pair, request), "prediction")
     scores = {row["structure"]: row["score"] for row in result.patients}
     for row in result.structures:
         name = row["structure"]

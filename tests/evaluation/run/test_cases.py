@@ -69,6 +69,19 @@ def test_overlap_lesions_and_patient_are_what_counting_gives(both: tuple[Path, P
     assert patient["score"] == pytest.approx(largest)
 
 
+def test_a_mask_of_several_values_is_told(both: tuple[Path, Path]) -> None:
+    pred, ref = both
+    liver = prediction()["liver"].astype(np.uint8)
+    liver[ball((20.0, 20.0, 8.0), 4.0) & (liver > 0)] = 7
+    write(pred / "segmentations" / "liver.nii.gz", liver)
+    write(ref / "segmentations" / "spleen.nii.gz", reference()["spleen"].astype(np.uint8) * 255)
+    found = evaluated(pred, ref)
+    assert found.notes == ["the prediction of liver holds values 1, 7: all count as liver"]
+    write_masks(pred, prediction())
+    write_masks(ref, reference())
+    assert evaluated(pred, ref).structures == found.structures
+
+
 def test_places_are_in_the_world(both: tuple[Path, Path]) -> None:
     first = evaluated(*both).lesions[0]
     world = affine() @ np.array([14.0, 18.0, 8.0, 1.0])
