@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,24 @@ def test_one_shared_case_is_found_by_id_patient_or_files(table: Table, where: st
         apply_operating_point(table, point)
     label = apply_operating_point(table, point, accept_tuning=True)
     assert label.origin == "tuned on the test set"
+
+
+def test_a_case_is_found_by_the_files_of_its_lesions_though_others_were_added(
+    tmp_path: Path,
+) -> None:
+    of = {"pancreatic_lesion": {"val-02": "a" * 64}}
+    point = choose("youden", replace(patients(), files=of))
+    point = read_operating_point(write_operating_point(point, tmp_path / "point.json"))
+    table = patients(prefix="test")
+    apply_operating_point(replace(table, files={"liver_lesion": {"test-05": "a" * 64}}), point)
+    shared = replace(table, files={"pancreatic_lesion": {"test-05": "a" * 64}})
+    with pytest.raises(ConfigError, match="test-05: the operating point was chosen on this case"):
+        apply_operating_point(shared, point)
+
+
+def test_points_without_files_of_lesions_are_as_they_always_were(tmp_path: Path) -> None:
+    written = json.loads(write_operating_point(choose("youden"), tmp_path / "p.json").read_text())
+    assert {tuple(sorted(case)) for case in written["cases"]} == {("case", "files", "patient")}
 
 
 def test_every_rate_of_a_tuned_threshold_carries_the_label() -> None:
