@@ -104,3 +104,29 @@ def test_a_table_of_patients_joins_repeated_scans(results: Path, tmp_path: Path)
     assert said.code == 2
     assert "has no column case, patient" in said.lines[-1]
     assert not (tmp_path / "no").exists()
+
+
+def test_detectors_are_compared_by_their_tables_of_patients(tmp_path: Path) -> None:
+    for number, name in enumerate(("A", "B")):
+        rows = [
+            f"c{n},pancreatic_lesion,{str(n % 2 == 0).lower()},"
+            f"{0.9 if n % 2 == 0 and (n > 8 * number) else 0.1 + n / 1000}"
+            for n in range(40)
+        ]
+        (tmp_path / name).mkdir()
+        text = "case,structure,positive,score\n" + "\n".join(rows) + "\n"
+        (tmp_path / name / "patients.csv").write_text(text)
+    out = tmp_path / "out"
+    words = ["--metric", "auroc,sensitivity", "--class", "pancreatic_lesion", "--out", out]
+    said = scalemai("compare", tmp_path / "A", tmp_path / "B", *words, "--draws", 200)
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines[1].startswith("sensitivity · pancreatic_lesion: A against B: 0.950 and 0.750")
+    assert lines[-1] == str(out / "comparison.html")
+    for name in ("detection_pairs.csv", "detection_pairs.parquet", "unpaired.csv"):
+        assert (out / name).is_file()
+    assert "Comparison of 2 detectors" in (out / "comparison.html").read_text(encoding="utf-8")
+    said = scalemai("compare", tmp_path / "A", "--metric", "auroc", "--out", tmp_path / "no")
+    assert said.code == 2
+    assert len(said.lines) == 1
+    assert "1 detector is nothing to compare" in said.lines[0]

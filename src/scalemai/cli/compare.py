@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scalemai.cli.arguments import Out, Seed
+
+if TYPE_CHECKING:
+    from scalemai.evaluation.comparison.question import Question
 
 __all__ = ["compare"]
 
@@ -20,7 +23,13 @@ def compare(
         ),
     ],
     out: Out,
-    metric: Annotated[str, typer.Option(help="Metrics, comma-separated.")] = "dsc",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="Metrics, comma-separated; of detectors: auroc, sensitivity, specificity, "
+            "lesion_sensitivity."
+        ),
+    ] = "dsc",
     classes: Annotated[
         str | None, typer.Option("--class", help="Classes, comma-separated; all by default.")
     ] = None,
@@ -44,12 +53,16 @@ def compare(
     """Compare algorithms case by case: differences, significance, equivalence, ranking."""
     from scalemai.cli.report import remark
     from scalemai.evaluation.comparison.comparing import compare as compare_all
+    from scalemai.evaluation.comparison.detection import is_of_detectors
     from scalemai.evaluation.comparison.files import write_comparison
     from scalemai.evaluation.comparison.question import parse_question
 
     question = parse_question(
         metric, classes, margin, missing=missing, better=better, level=level, draws=draws, seed=seed
     )
+    if is_of_detectors(results, question.metrics):
+        _detectors(results, question, out, metadata)
+        return
     comparison = compare_all(results, question, metadata=metadata)
     remark(comparison.notes)
     page = write_comparison(comparison, out)
@@ -64,4 +77,26 @@ def compare(
             f"{row['mean']:.4g}; {stable}, significantly better than {row['better_than']} of "
             f"{len(comparison.algorithms) - 1}"
         )
+    typer.echo(page)
+
+
+def _detectors(results: list[str], question: Question, out: Path, metadata: Path | None) -> None:
+    from scalemai.cli.report import remark
+    from scalemai.evaluation.comparison.detection import compare_detectors
+    from scalemai.evaluation.comparison.files import write_detection
+
+    found = compare_detectors(results, question, metadata=metadata)
+    remark(found.notes)
+    page = write_detection(found, out)
+    for row in found.pairs.iter_rows(named=True):
+        line = f"{row['metric']} · {row['class']}: {row['first']} against {row['second']}: "
+        if row["difference"] is not None:
+            line += f"{row['value_first']:.3f} and {row['value_second']:.3f}, "
+            line += f"difference {row['difference']:.3f}"
+            if row["difference_low"] is not None:
+                line += f" ({row['difference_low']:.3f} to {row['difference_high']:.3f})"
+            if row["p_holm"] is not None:
+                line += f", p {row['p_holm']:.3g}"
+            line += "; "
+        typer.echo(line + row["verdict"])
     typer.echo(page)

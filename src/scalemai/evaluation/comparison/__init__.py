@@ -13,5 +13,7 @@
     ranking       places, and how much they owe to the patients at hand
     agreement     do two metrics rank alike?
     question · comparing    all of that for each class and over the classes
+    detectors     rows of detectors, paired by name
+    detection_pairs · detection   areas, sensitivity and specificity of detectors
     files · page  what is written
 """

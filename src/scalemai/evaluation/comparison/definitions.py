@@ -106,5 +106,24 @@ DEFINITIONS: dict[str, tuple[Definition, ...]] = {
         ),
     ),
     "coverage": (),
+    "detection_pairs": (
+        Definition(
+            "detectors-difference/1", "difference", "difference of detectors", "", None,
+            "First minus second on the units that both have. Areas under ROC curves: DeLong's "
+            "paired interval. Sensitivity of positives, specificity of negatives, sensitivity of "
+            "lesions: Newcombe's paired interval. Where patients have several units: an interval "
+            "from resampled patients (BCa).",
+            "DeLong et al., Biometrics 1988;44:837; Newcombe, Stat Med 1998;17:2635; "
+            "Efron, J Am Stat Assoc 1987;82:171",
+        ),
+        Definition(
+            "detectors-test/1", "p_holm", "adjusted p of the difference", "", None,
+            "Two-sided, Holm over all pairs of a class: DeLong's paired test of areas; McNemar's "
+            "exact test of rates, and where patients have several units its extension, in which "
+            "the sign of each patient's difference is tossed. No test of areas then.",
+            "McNemar, Psychometrika 1947;12:153; Fisher, The Design of Experiments, 1935; "
+            "Holm, Scand J Stat 1979;6:65",
+        ),
+    ),
 }  # fmt: skip
 """Definitions by kind of table."""

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from scalemai.evaluation.comparison.comparing import Comparison
 from scalemai.evaluation.comparison.definitions import DEFINITIONS
+from scalemai.evaluation.comparison.detection import DetectionComparison
+from scalemai.evaluation.comparison.detection_page import detection_page
 from scalemai.evaluation.comparison.page import comparison_page
 from scalemai.evaluation.report import write_page
 from scalemai.evaluation.tables import Table, write_table
 
-__all__ = ["PAGE", "write_comparison"]
+__all__ = ["PAGE", "write_comparison", "write_detection"]
 
 PAGE = "comparison.html"
 """Name of the page."""
@@ -41,3 +43,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         table = Table(kind, frame, definitions, comparison.cases, comparison.settings)
         write_table(table, folder)
     return write_page(comparison_page(comparison), folder / PAGE)
+
+
+def write_detection(found: DetectionComparison, folder: Path) -> Path:
+    """Write the tables ``detection_pairs`` and ``unpaired``, and the page.
+
+    Parameters, results and errors as of :func:`write_comparison`.
+    """
+    for kind, frame in {"detection_pairs": found.pairs, "unpaired": found.unpaired}.items():
+        definitions = (*found.definitions, *DEFINITIONS.get(kind, ()))
+        write_table(Table(kind, frame, definitions, found.cases, found.settings), folder)
+    return write_page(detection_page(found), folder / PAGE)

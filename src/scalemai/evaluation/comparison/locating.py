@@ -10,7 +10,15 @@ from pathlib import Path
 from scalemai.errors import ConfigError, UnreadableFileError
 from scalemai.evaluation.spreadsheet import csv_text
 
-__all__ = ["Located", "locate"]
+__all__ = ["DETECTION", "Located", "locate"]
+
+DETECTION = {
+    "auroc": "patients",
+    "sensitivity": "patients",
+    "specificity": "patients",
+    "lesion_sensitivity": "lesions",
+}
+"""Metrics of detectors, and the table of ours that they are of."""
 
 _TABLE = "structures"
 _ENDINGS = (".parquet", ".csv")
@@ -104,7 +112,10 @@ def _in(path: Path, metric: str) -> Path | None:
     if path.is_file():
         return path
     entries = {entry.name.lower(): entry for entry in sorted(path.iterdir()) if entry.is_file()}
-    for name in (_TABLE, metric.lower()):
+    names: tuple[str, ...] = (_TABLE, metric.lower())
+    if metric in DETECTION:
+        names = (DETECTION[metric], *reversed(names))
+    for name in names:
         for ending in _ENDINGS:
             if f"{name}{ending}" in entries:
                 return entries[f"{name}{ending}"]
@@ -142,7 +153,7 @@ def _is_own(file: Path) -> bool:
 
 
 def _own_name(path: Path, metric: str) -> str:
-    if path.is_file() and path.stem.lower() not in (_TABLE, metric.lower()):
+    if path.is_file() and path.stem.lower() not in (_TABLE, metric.lower(), DETECTION.get(metric)):
         return path.stem
     folder = path.parent if path.is_file() else path
     return folder.name or folder.resolve().name

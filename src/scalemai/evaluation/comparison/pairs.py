@@ -21,7 +21,7 @@ from scalemai.statistics.paired import (
     wilcoxon_signed_rank,
 )
 
-__all__ = ["IDENTICAL", "pair_table", "significance_table"]
+__all__ = ["IDENTICAL", "adjust", "pair_table", "significance_table"]
 
 IDENTICAL = "identical on all cases"
 """What is said of two algorithms with the same value on every case, in place of a p-value."""
@@ -92,9 +92,9 @@ def pair_table(
         else:
             row |= {"reason": "no case has a value for both"}
         rows.append(row)
-    _adjust(rows, ["p_first_better", "p_second_better"])
-    _adjust(rows, ["p_two_sided"])
-    _adjust(rows, ["p_equivalent"])
+    adjust(rows, ["p_first_better", "p_second_better"])
+    adjust(rows, ["p_two_sided"])
+    adjust(rows, ["p_equivalent"])
     for row in rows:
         row["equivalent"] = _below(row.get("p_equivalent_holm"), level)
         row["verdict"] = _verdict(row, level)
@@ -150,7 +150,7 @@ def significance_table(
                     "reason": row["reason"],
                 }
             )  # fmt: skip
-    _adjust(rows, ["touchstone_p"])
+    adjust(rows, ["touchstone_p"])
     for made in rows:
         made["touchstone_significant"] = _below(made["touchstone_p_holm"], level)
     return pl.DataFrame(rows, schema=_SIGNIFICANCE)
@@ -201,7 +201,7 @@ def _units(scope: Scope, i: int, j: int) -> tuple[NDArray[np.float64], NDArray[n
     return np.bincount(code, first) / size, np.bincount(code, second) / size, len(first)
 
 
-def _adjust(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def adjust(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Add Holm's p-values of one family, the given columns of all rows together."""
     cells = [(row, name) for row in rows for name in columns]
     raw = [row.get(name) for row, name in cells]

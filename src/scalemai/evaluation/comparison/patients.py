@@ -12,7 +12,7 @@ from scalemai.errors import ConfigError
 from scalemai.evaluation.comparison.results import Results
 from scalemai.evaluation.tables import read_table
 
-__all__ = ["patient_of", "read_patients", "with_patients"]
+__all__ = ["patient_of", "read_patients", "unknown", "with_patients"]
 
 
 def read_patients(path: Path) -> dict[str, str]:
@@ -75,15 +75,7 @@ def with_patients(
     ConfigError
         If it has none of the cases, or results say another patient.
     """
-    cases = dict.fromkeys(case for one in results for case in one.cases)
-    lost = [case for case in cases if case not in patients]
-    if cases and len(lost) == len(cases):
-        what = f"names the patient of none of the {len(cases):,} cases (for example {lost[0]!r})"
-        raise ConfigError(what, where=where, fix="name cases as the results do")
-    notes: tuple[str, ...] = ()
-    if lost:
-        what = f"{len(lost):,} of {len(cases):,} cases have no patient (for example {lost[0]!r})"
-        notes = (f"{where.name}: {what}; they stay with what the results say, or are their own",)
+    notes = unknown([case for one in results for case in one.cases], patients, where)
     known = tuple(
         replace(
             one,
@@ -95,6 +87,25 @@ def with_patients(
         for one in results
     )
     return known, notes
+
+
+def unknown(cases: Sequence[str], patients: Mapping[str, str], where: Path) -> tuple[str, ...]:
+    """A remark if some cases have no patient.
+
+    Raises
+    ------
+    ConfigError
+        If none has.
+    """
+    every = dict.fromkeys(cases)
+    lost = [case for case in every if case not in patients]
+    if not lost:
+        return ()
+    if len(lost) == len(every):
+        what = f"names the patient of none of the {len(every):,} cases (for example {lost[0]!r})"
+        raise ConfigError(what, where=where, fix="name cases as the results do")
+    what = f"{len(lost):,} of {len(every):,} cases have no patient (for example {lost[0]!r})"
+    return (f"{where.name}: {what}; they stay with what the results say, or are their own",)
 
 
 def patient_of(
