@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,11 @@ from scalemai.geometry import Grid
 from scalemai.volume import Volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would every process
+# that they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
+
 from scalemai._version import __version__
 from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.spec import LesionSpec
@@ -19,7 +21,7 @@ from scalemai.training.scans import ScanScore
 __all__ = ["model_card", "origin_of"]
 
 _NO_LICENCE = "not stated: ask whoever trained it, and see the licences of the data"
-_PACKAGES = ("torch", "monai", "lightning-fabric", "numpy")
+_PACKAGES = ("monai", "lightning-fabric", "numpy")
 
 
 def origin_of(
@@ -184,7 +186,7 @@ def _asked(spec: LesionSpec) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"torch": str(torch.__version__)}  # says the build, too, which its metadata do not
     for name in _PACKAGES:
         try:
             found[name] = version(name)
