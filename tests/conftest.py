@@ -14,8 +14,8 @@ from scalemai.volume import Volume
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would every process
-# that they start and interrupt.
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would every
+# process that they start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
