@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scalemai.cli.arguments import ClassMap, Layout, Out, Seed, Workers
+from scalemai.cli.training_steps import needing_torch
 
 if TYPE_CHECKING:
     from scalemai.evaluation.tables import Table
@@ -39,17 +40,13 @@ def calibrate(
 ) -> None:
     """Choose and lock operating points, and calibrate probabilities, on validation cases."""
     from scalemai.cli.report import remark
-    from scalemai.errors import MissingExtraError
 
-    try:
+    with needing_torch("a detector"):
         from scalemai.detector.files import read_detector, weights_digest
         from scalemai.evaluation.patients.rules import parse_rule
         from scalemai.inference.calibration.calibrate import RULES
         from scalemai.inference.calibration.calibrate import calibrate as choose
         from scalemai.inference.calibration.files import require_predictions_of, write_calibrated
-    except ModuleNotFoundError as error:
-        fix = "pip install 'scalemai[train]'"
-        raise MissingExtraError(f"detectors need {error.name}", fix=fix) from error
     rules = [parse_rule(text) for text in rule or RULES]  # before anything takes long
     digest = weights_digest(read_detector(detector))
     code = 0

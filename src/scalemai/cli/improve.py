@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from scalemai.cli.arguments import ClassMap, HuOffset, Labels, Layout, Out, Series, Workers
+from scalemai.cli.arguments import (
+    CacheFolder,
+    ClassMap,
+    HuOffset,
+    Labels,
+    Layout,
+    Out,
+    Restart,
+    Rounds,
+    Series,
+    Settings,
+    Workers,
+)
+from scalemai.cli.training_steps import Shown, needing_torch, ready_cases, say_tuned
 
 __all__ = ["improve"]
 
@@ -29,16 +42,10 @@ def improve(
     pull: Annotated[
         float, typer.Option(help="Share of the way back to the old weights after each round.")
     ] = 0.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Parts of the training.")] = 5,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="A field, e.g. steps=200.")
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where prepared cases are kept; OUT/cache by default.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget the checkpoints in OUT and start anew.")
-    ] = False,
+    rounds: Rounds = 5,
+    settings: Settings = None,
+    cache: CacheFolder = None,
+    restart: Restart = False,
     workers: Workers = None,
     labels: Labels = None,
     class_map: ClassMap = None,
@@ -47,22 +54,12 @@ def improve(
     hu_offset: HuOffset = 0.0,
 ) -> None:
     """Train a detector on with the lesions that it misses, and report gain and cost."""
-    import os
-
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training
-    from scalemai.errors import MissingExtraError
-
-    try:
-        from scalemai.cli.adapt import ready_cases, say_tuned
-        from scalemai.cli.train import Shown
+    with needing_torch("training"):
         from scalemai.detector.files import read_detector
         from scalemai.training.improve import improve as train_on
         from scalemai.training.improve import missed_population
         from scalemai.training.rounds import Guard
         from scalemai.training.tuned import fine_tuning_config
-    except ModuleNotFoundError as error:
-        fix = "pip install 'scalemai[train]'"
-        raise MissingExtraError(f"training needs {error.name}", fix=fix) from error
     config = fine_tuning_config(read_detector(detector), settings or ())
     guard = Guard(rounds, margin, pull)
     population = missed_population(evaluation, out / "errors")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scalemai.cli.arguments import ClassMap, HuOffset, Labels, Layout, Out, Series, Shard
+from scalemai.cli.training_steps import needing_torch
 
 __all__ = ["predict"]
 
@@ -67,14 +68,10 @@ def predict(
     from scalemai.cli.options import open_dataset, parse_shard, reading_of
     from scalemai.cli.report import follow, remark
     from scalemai.engine import shard as share
-    from scalemai.errors import MissingExtraError
     from scalemai.inference.settings import Runtime, Settings
 
-    try:
+    with needing_torch("a detector"):
         from scalemai.inference.batch import Request, open_ledger, predict_cases
-    except ModuleNotFoundError as error:
-        fix = "pip install 'scalemai[train]'"
-        raise MissingExtraError(f"detectors need {error.name}", fix=fix) from error
     part, parts = parse_shard(shard)
     request = Request(
         detectors=(detector, *(also or ())),

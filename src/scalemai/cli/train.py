@@ -7,20 +7,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalemai.cli.arguments import ClassMap, HuOffset, Labels, Layout, Out, Series, Workers
+from scalemai.cli.arguments import (
+    CacheFolder,
+    Classes,
+    ClassMap,
+    HuOffset,
+    Labels,
+    Layout,
+    Organ,
+    Out,
+    Population,
+    Preset,
+    Real,
+    Restart,
+    Series,
+    Settings,
+    Workers,
+)
+from scalemai.cli.training_steps import (
+    MEMORY_PER_WORKER_BYTES,
+    Shown,
+    grown_lesions,
+    needing_torch,
+    prepared,
+)
 from scalemai.errors import ConfigError
 
 if TYPE_CHECKING:
     from scalemai.case import Case
-    from scalemai.training.cache import Cache
     from scalemai.training.config import TrainingConfig
-    from scalemai.training.fit import Progress
-    from scalemai.training.material import Lesions
 
-__all__ = ["Shown", "prepared", "train"]
+__all__ = ["train"]
 
 _SYNTHETIC = ("on", "offline", "off")
-_MEMORY_PER_WORKER_BYTES = 2 << 30
 
 
 def train(
@@ -28,40 +47,23 @@ def train(
         Path, typer.Argument(help="Data set, normal cases, annotated ones or both; or phantom:N.")
     ],
     out: Out,
-    organ: Annotated[
-        str | None, typer.Option(help="Organ whose lesions are looked for, e.g. pancreas.")
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Kinds to tell apart, e.g. pdac,pnet,cyst; one class else.")
-    ] = None,
-    real: Annotated[
-        int | None, typer.Option(min=0, help="Annotated cases to learn from; by default all.")
-    ] = None,
+    organ: Organ = None,
+    classes: Classes = None,
+    real: Real = None,
     synthetic: Annotated[
         str, typer.Option(help="on: new tumors in every patch; offline: from disk; off.")
     ] = "on",
     synthesized: Annotated[
         Path | None, typer.Option(help="For offline: folder that scalemai synthesize wrote.")
     ] = None,
-    population: Annotated[
-        Path | None, typer.Option(help="Distribution of new tumors (YAML); 3-40 mm by default.")
-    ] = None,
-    preset: Annotated[
-        str, typer.Option(help="cpu-small, gpu-full, or a TOML file of one's own.")
-    ] = "cpu-small",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="A field, e.g. optimiser.learning_rate=1e-3."),
-    ] = None,
+    population: Population = None,
+    preset: Preset = "cpu-small",
+    settings: Settings = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of first weights and patches; 0 by default.")
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where prepared cases are kept; OUT/cache by default.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget the checkpoints in OUT and start anew.")
-    ] = False,
+    cache: CacheFolder = None,
+    restart: Restart = False,
     workers: Workers = None,
     labels: Labels = None,
     class_map: ClassMap = None,
@@ -71,28 +73,20 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and leave.")] = False,
 ) -> None:
     """Train a detector of tumors, on synthetic ones, annotated ones, or both."""
-    import os
-
-    # Idle threads of OpenMP spin, and take the cores from the processes that make patches. It is
-    # read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from scalemai.cli.options import number_of_phantoms, open_dataset, phantom_hosts
     from scalemai.cli.report import remark
     from scalemai.engine import default_workers
-    from scalemai.errors import MissingExtraError
 
-    try:
+    with needing_torch("training"):
         from scalemai.training.compute import device_name
         from scalemai.training.material import choose_cases
         from scalemai.training.train import DETECTOR
         from scalemai.training.train import train as train_detector
-    except ModuleNotFoundError as error:
-        fix = "pip install 'scalemai[train]'"
-        raise MissingExtraError(f"training needs {error.name}", fix=fix) from error
     config = _config(preset, settings or (), organ, classes, seed)
-    lesions = _lesions(config, synthetic, synthesized, population)
+    lesions = grown_lesions(config, synthetic, population, _SYNTHETIC)
+    _agree(synthetic, synthesized)
     device_name(config.compute)  # refused before any case is read
-    processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
+    processes = workers or default_workers(MEMORY_PER_WORKER_BYTES)
     phantoms = number_of_phantoms(dataset)
     if phantoms is not None:
         if dry_run:
@@ -145,42 +139,10 @@ def _config(
     return read_config(preset, settings, given=given)
 
 
-def _lesions(
-    config: TrainingConfig, synthetic: str, synthesized: Path | None, population: Path | None
-) -> Lesions:
-    """What is grown on the fly."""
-    from scalemai.errors import UnknownNameError
-    from scalemai.training.material import any_lesion
-
-    if synthetic not in _SYNTHETIC:
-        raise UnknownNameError("--synthetic", synthetic, _SYNTHETIC)
+def _agree(synthetic: str, synthesized: Path | None) -> None:
     if (synthetic == "offline") != (synthesized is not None):
         fix = "give --synthetic offline --synthesized FOLDER"
         raise ConfigError("one goes with the other", where="--synthetic offline", fix=fix)
-    if synthetic != "on":
-        if population is not None:
-            fix = "give --synthetic on, or leave it out"
-            raise ConfigError("nothing is grown on the fly", where="--population", fix=fix)
-        return None
-    if population is None:
-        return any_lesion(config.detector.organ)
-    from scalemai.synthesis.populations.population import read_population
-
-    return read_population(population)
-
-
-def prepared(
-    cases: list[Case], config: TrainingConfig, folder: Path, processes: int
-) -> tuple[Cache, int]:
-    """Prepared cases, and the exit code that says whether some could not be prepared."""
-    from scalemai.cli.report import follow
-    from scalemai.training.cache import open_cache_ledger, read_cache, start_preparing
-
-    spec = config.detector
-    with open_cache_ledger(folder, spec) as ledger:
-        run = start_preparing(cases, spec, folder, ledger=ledger, workers=processes)
-        code = follow(run, "prepared")
-    return read_cache(cases, spec, folder), code
 
 
 def _say_plan(
@@ -214,45 +176,3 @@ def _say_costs(config: TrainingConfig) -> None:
         f"{config.steps:,} steps of about {costs.step_s:.2g} s: {minutes:.3g} min, if patches are "
         f"made in time; {costs.memory_bytes / 2**30:.1f} GiB of memory"
     )
-
-
-class Shown:
-    """Draws the progress of a training to standard error."""
-
-    def __init__(self) -> None:
-        import sys
-        import time
-
-        self._now = time.monotonic
-        self._lively = sys.stderr.isatty()
-        self._start = self._shown = time.monotonic()
-        self._first: int | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        if self._first is None:
-            self._first = progress.step - 1
-        now = self._now()
-        done = progress.step - self._first
-        left = (now - self._start) / done * (progress.steps - progress.step)
-        line = (
-            f"trained {progress.step:,} / {progress.steps:,} steps · loss {progress.loss:.3f} · "
-            f"{progress.loader_share:.0%} waiting for patches · {left / 60:.1f} min left"
-        )
-        if self._lively:
-            typer.echo(f"\r\x1b[2K{line}", err=True, nl=False)
-        elif now - self._shown >= 30.0:
-            typer.echo(line, err=True)
-            self._shown = now
-        if progress.score is not None:
-            score = progress.score
-            lead = "\r\x1b[2K" if self._lively else ""
-            typer.echo(
-                f"{lead}step {progress.step:,}: held out: Dice {score.dice:.3f}, {score.found} of "
-                f"{score.lesions} lesions touched, {score.false:.2f} false candidates per patch",
-                err=True,
-            )
-
-    def end(self) -> None:
-        """Leave a clean line."""
-        if self._lively:
-            typer.echo("\r\x1b[2K", err=True, nl=False)

@@ -9,7 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalemai.cli.arguments import ClassMap, HuOffset, Labels, Layout, Out, Series, Workers
+from scalemai.cli.arguments import (
+    CacheFolder,
+    Classes,
+    ClassMap,
+    HuOffset,
+    Labels,
+    Layout,
+    Organ,
+    Out,
+    Population,
+    Preset,
+    Real,
+    Restart,
+    Series,
+    Settings,
+    Workers,
+)
+from scalemai.cli.training_steps import (
+    MEMORY_PER_WORKER_BYTES,
+    Shown,
+    grown_lesions,
+    needing_torch,
+    prepared,
+)
 from scalemai.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,8 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["transfer"]
 
-_MEMORY_PER_WORKER_BYTES = 2 << 30
-
 
 def transfer(
     checkpoint: Annotated[
@@ -34,12 +55,8 @@ def transfer(
         Path, typer.Argument(help="Data set, normal cases, annotated ones or both; or phantom:N.")
     ],
     out: Out,
-    organ: Annotated[
-        str | None, typer.Option(help="Organ whose lesions are looked for, e.g. pancreas.")
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Kinds to tell apart, e.g. pdac,pnet,cyst; one class else.")
-    ] = None,
+    organ: Organ = None,
+    classes: Classes = None,
     mode: Annotated[
         str, typer.Option(help="What may change. frozen: the head; partial: the decoder too; full.")
     ] = "full",
@@ -67,30 +84,17 @@ def transfer(
     test_share: Annotated[
         float, typer.Option(help="For a curve: share of annotated cases to test on.")
     ] = 0.3,
-    real: Annotated[
-        int | None, typer.Option(min=0, help="Annotated cases to learn from; by default all.")
-    ] = None,
+    real: Real = None,
     synthetic: Annotated[str, typer.Option(help="on: new tumors in patches; off.")] = "on",
-    population: Annotated[
-        Path | None, typer.Option(help="Distribution of new tumors (YAML); 3-40 mm by default.")
-    ] = None,
-    preset: Annotated[
-        str, typer.Option(help="cpu-small, gpu-full, or a TOML file of one's own.")
-    ] = "cpu-small",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="A field, e.g. detector.network.name=unet."),
-    ] = None,
+    population: Population = None,
+    preset: Preset = "cpu-small",
+    settings: Settings = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Seed of new weights, draws and patches; 0 by default."),
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where prepared cases are kept; OUT/cache by default.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget the checkpoints in OUT and start anew.")
-    ] = False,
+    cache: CacheFolder = None,
+    restart: Restart = False,
     workers: Workers = None,
     labels: Labels = None,
     class_map: ClassMap = None,
@@ -100,29 +104,21 @@ def transfer(
     dry_run: Annotated[bool, typer.Option(help="Say what would be taken over, and leave.")] = False,
 ) -> None:
     """Train a detector from the weights of another network, and report what is taken over."""
-    import os
-
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in training
     from scalemai.cli.options import number_of_phantoms, open_dataset, phantom_hosts
     from scalemai.cli.report import remark
     from scalemai.engine import default_workers
-    from scalemai.errors import MissingExtraError
 
-    try:
-        from scalemai.cli.train import Shown, prepared
+    with needing_torch("training"):
         from scalemai.training.compute import device_name
         from scalemai.training.material import choose_cases
         from scalemai.training.train import DETECTOR
         from scalemai.training.transfer.foreign import load_foreign
         from scalemai.training.transfer.run import transfer as train_from
         from scalemai.training.transfer.start import start_from
-    except ModuleNotFoundError as error:
-        fix = "pip install 'scalemai[train]'"
-        raise MissingExtraError(f"training needs {error.name}", fix=fix) from error
     plan = None if curve is None else _plan(curve, draws, test_share, real, restart)
     weights = load_foreign(checkpoint, container=container)
     config = _config(weights, preset, settings or (), organ, classes, seed)
-    lesions = _lesions(config, synthetic, population)
+    lesions = grown_lesions(config, synthetic, population, ("on", "off"))
     device_name(config.compute)  # refused before any case is read
     starting = partial(
         _start, start_from, weights, config, mode=mode, head=head, decay=decay, prefix=prefix,
@@ -133,7 +129,7 @@ def transfer(
     typer.echo(str(start.report), err=not dry_run)
     if dry_run:
         return
-    processes = workers or default_workers(_MEMORY_PER_WORKER_BYTES)
+    processes = workers or default_workers(MEMORY_PER_WORKER_BYTES)
     phantoms = number_of_phantoms(dataset)
     if phantoms is not None:
         dataset = phantom_hosts(phantoms, out, config.seed, processes)
@@ -196,25 +192,6 @@ def _config(
     if seed is not None:
         given["seed"] = seed
     return read_config(preset, settings, given=given)
-
-
-def _lesions(config: TrainingConfig, synthetic: str, population: Path | None) -> Lesions:
-    """What is grown on the fly."""
-    from scalemai.errors import UnknownNameError
-    from scalemai.training.material import any_lesion
-
-    if synthetic not in ("on", "off"):
-        raise UnknownNameError("--synthetic", synthetic, ("on", "off"))
-    if synthetic == "off":
-        if population is not None:
-            fix = "give --synthetic on, or leave it out"
-            raise ConfigError("nothing is grown on the fly", where="--population", fix=fix)
-        return None
-    if population is None:
-        return any_lesion(config.detector.organ)
-    from scalemai.synthesis.populations.population import read_population
-
-    return read_population(population)
 
 
 def _start(

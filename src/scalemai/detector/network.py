@@ -101,7 +101,7 @@ def _build(network: NetworkSpec, inputs: int, outputs: int, seed: int) -> nn.Mod
         raise UnknownNameError("network", network.name, NETWORKS)
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # weights are drawn on the CPU
             return NETWORKS[network.name](inputs, outputs, network.parameters)
     except ModuleNotFoundError as error:
         fix = "pip install 'scalemai[train]'"

@@ -55,22 +55,6 @@ class Prepared:
     source: Grid
     region: Region
 
-    def to_source(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Values of this lattice, linearly interpolated, on the box ``region`` of the scan.
-
-        Parameters
-        ----------
-        values
-            Array (x, y, z), for example a probability.
-
-        Returns
-        -------
-        ndarray
-            Array of the shape of ``region``, in the scan's own axis order.
-        """
-        box = self.source.crop(self.region)
-        return _resampled(np.asarray(values, np.float32), self.grid, box)
-
 
 def region_of_interest(organ: Mask, margin_mm: float) -> Region:
     """The box of a scan's voxels that holds the organ and a margin round it.
@@ -182,7 +166,7 @@ def channels_of(
 
 
 def interpolate(values: NDArray[Any], grid: Grid, target: Grid) -> NDArray[np.float32]:
-    """Values on another grid of the same directions, as :meth:`Prepared.to_source` does it.
+    """Values on another grid of the same directions, linearly: the way back to the scan, too.
 
     Only what lies near the target is read, so a large grid can be filled part by part; the parts
     are those of the whole.

@@ -83,7 +83,8 @@ def computing(threads: int, *, repeatable: bool) -> Iterator[None]:
     """
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
+    # Dropout on a GPU draws from that GPU's generator, which torch.manual_seed seeds, too.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(repeatable or strict)
         try:

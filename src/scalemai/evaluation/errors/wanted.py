@@ -232,7 +232,8 @@ def _groups(
 
 def _sizes(own: pl.DataFrame, of_organ: pl.DataFrame, floor: float, smoothing: float) -> Histogram:
     """Sizes of the misses, drawn toward those of the organ; a part follows the sizes there are."""
-    low, high = (float(of_organ["diameter_mm"].min()), float(of_organ["diameter_mm"].max()))  # type: ignore[arg-type]  # there are rows, and they are numbers
+    diameters = of_organ["diameter_mm"].to_numpy()
+    low, high = float(diameters.min()), float(diameters.max())
     inner = [edge for edge in _EDGES_MM if low < edge < high]
     edges = np.array([low, *inner, max(high, low + 1e-3)]).round(3)
     edges = np.unique(np.clip(edges, SMALLEST_DIAMETER_MM, LARGEST_DIAMETER_MM))

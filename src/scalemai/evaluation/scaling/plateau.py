@@ -57,12 +57,6 @@ class Plateau:
     last_doubling: Estimate
     next_doubling: Estimate
 
-    @property
-    def next_is_flat(self) -> bool:
-        """Whether another doubling surely gains less than the margin, if the law holds."""
-        high = self.next_doubling.high
-        return self.next_doubling.computed and high is not None and high < self.margin
-
     def __str__(self) -> str:
         if self.begins is not None:
             return (

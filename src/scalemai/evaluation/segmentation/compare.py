@@ -190,8 +190,9 @@ def _without_surface(
     """What the policy says of a state in which no distance can be measured."""
     overlap = policy.overlap(state)
     distance_mm = policy.distance_mm(state, diagonal_mm)
-    known = reference_ml is not None and prediction_ml is not None
-    error_ml = prediction_ml - reference_ml if known else None  # type: ignore[operator] # known
+    error_ml = None
+    if reference_ml is not None and prediction_ml is not None:
+        error_ml = prediction_ml - reference_ml
     share = error_ml / reference_ml if error_ml is not None and reference_ml else None
     return StructureResult(
         state=state,

@@ -73,7 +73,7 @@ class nnUNetTrainerScaleMAI(_base.nnUNetTrainer):  # type: ignore[misc] # noqa: 
 
     def initialize(self) -> None:
         """Build the network from the seed of the run."""
-        torch.manual_seed(self.settings.seed)
+        torch.manual_seed(self.settings.seed)  # nnU-Net draws weights from the global generator
         super().initialize()
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
