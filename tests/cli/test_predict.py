@@ -163,4 +163,4 @@ def test_without_torch_the_extra_is_named(data: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert run.returncode == 1
-    assert run.stderr == "scalemai: detectors need torch; pip install 'scalemai[train]'\n"
+    assert run.stderr == "scalemai: a detector needs torch; pip install 'scalemai[train]'\n"
