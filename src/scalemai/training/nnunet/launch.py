@@ -105,9 +105,7 @@ def plan_dataset(
     window = window_hu or usual_window(tuple(scheme.organs))
     plans_file = folders.preprocessed / f"{PLANS}.json"
     with folders.known(loaders=workers), nnunet_errors("planning", folders.dataset):
-        from nnunetv2.experiment_planning import (  # type: ignore[import-not-found] # not among the dependencies
-            plan_and_preprocess_api as nnunet,
-        )
+        from nnunetv2.experiment_planning import plan_and_preprocess_api as nnunet
 
         number = [folders.number]
         nnunet.extract_fingerprints(
@@ -186,9 +184,7 @@ def train_fold(
         return target
     with folders.known(loaders=loaders), nnunet_errors("training", target):
         import torch
-        from nnunetv2.run.run_training import (  # type: ignore[import-not-found] # not among the dependencies
-            run_training,
-        )
+        from nnunetv2.run.run_training import run_training
 
         register_trainer()
         chosen = torch_device(device)

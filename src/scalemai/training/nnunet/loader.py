@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.training.dataloading.data_loader import (  # type: ignore[import-not-found] # not among the dependencies
-    nnUNetDataLoader,
-)
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 
 from scalemai.training.nnunet.transform import Stream
 

@@ -101,9 +101,7 @@ def open_model(
             hashes[fold] = hashlib.file_digest(stream, "sha256").hexdigest()
     with nnunet_errors("loading a model", folder):
         import torch
-        from nnunetv2.inference.predict_from_raw_data import (  # type: ignore[import-not-found] # not among the dependencies
-            nnUNetPredictor,
-        )
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
         torch.set_num_threads(threads)
         predictor = nnUNetPredictor(

@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nnunetv2.training.nnUNetTrainer import (  # type: ignore[import-not-found] # not among the dependencies
-    nnUNetTrainer as _base,  # noqa: N813 # a module
-)
-from nnunetv2.utilities.default_n_proc_DA import (  # type: ignore[import-not-found] # not among the dependencies
-    get_allowed_n_proc_DA,
-)
+from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as _base  # noqa: N813 # a module
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from scalemai.errors import ConfigError, ScaleMAIError
 from scalemai.training.nnunet.loader import SeededLoader
