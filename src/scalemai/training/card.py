@@ -15,6 +15,7 @@ from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.spec import LesionSpec
 from scalemai.training.checkpoint import Record
 from scalemai.training.config import TrainingConfig
+from scalemai.training.log import advice_on_waiting
 from scalemai.training.material import Material
 from scalemai.training.scans import ScanScore
 
@@ -125,7 +126,7 @@ output is no diagnosis. {_limits(data)}
 | weights of step | {origin["step"]} of {config.steps} |
 | seed | {config.seed} |
 | device | {origin["device"]}, {config.compute.devices} of them, {origin["threads"]} threads |
-| hours | {origin["hours"]:g}, of which {origin["loader_share"]:.0%} waiting for patches |
+| hours | {origin["hours"]:g}, of which {_waiting(origin["loader_share"], config)} |
 | hash of the config | `{origin["config_sha256"]}` |
 | versions | {versions} |
 
@@ -133,6 +134,11 @@ output is no diagnosis. {_limits(data)}
 {settings}
 ```
 """
+
+
+def _waiting(share: float, config: TrainingConfig) -> str:
+    advice = advice_on_waiting(share, config)
+    return f"{share:.0%} waiting for patches" + ("" if advice is None else f" ({advice})")
 
 
 def _limits(data: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -10,13 +11,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from scalemai.engine import available_cores
 from scalemai.errors import MissingExtraError, UnreadableFileError
 from scalemai.io.atomic import atomic_path
 from scalemai.training.config import TrainingConfig
 
-__all__ = ["LOG_NAME", "Log", "open_log", "read_log"]
+__all__ = ["LOG_NAME", "STARVING", "Log", "advice_on_waiting", "open_log", "read_log"]
 
 LOG_NAME = "log.jsonl"
+
+STARVING = 0.2
+"""Share of the time of the steps, spent waiting for patches, above which a run warns. Author's
+choice."""
+
+_WATCHED = 20  # steps before a run is judged, without the first, in which processes start
+
+_log = logging.getLogger("scalemai.training")
 
 
 class _Sink(Protocol):
@@ -54,7 +64,7 @@ def open_log(out: Path, config: TrainingConfig, *, start: int) -> Iterator[Log]:
         temporary.write_text(text, encoding="utf-8")
     with ExitStack() as stack:
         file = stack.enter_context(path.open("a", encoding="utf-8", buffering=1))
-        sinks: list[_Sink] = [_Lines(file)]
+        sinks: list[_Sink] = [_Lines(file), _Waiting(out, config)]
         if config.run.tensorboard and find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -64,6 +74,25 @@ def open_log(out: Path, config: TrainingConfig, *, start: int) -> Iterator[Log]:
         if config.run.mlflow:
             sinks.append(_mlflow(config, stack))
         yield Log(tuple(sinks))
+
+
+def advice_on_waiting(share: float, config: TrainingConfig) -> str | None:
+    """What to do where steps wait too long for their patches; None where they do not.
+
+    Parameters
+    ----------
+    share
+        Of the time of the steps that was spent waiting, 0 to 1.
+    config
+        Of the run; its workers are compared with the cores there are.
+    """
+    if share <= STARVING:
+        return None
+    workers = config.run.workers
+    cores = max(available_cores() // config.compute.devices, 1)
+    if workers < cores:
+        return f"give run.workers={workers + 1} or more"
+    return "every core makes patches: give more cores, or a larger network, which needs fewer"
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -99,6 +128,30 @@ class _Lines:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         rounded = {name: float(f"{value:.7g}") for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **rounded}) + "\n")
+
+
+class _Waiting:
+    """Warns once of a run whose steps wait for their patches."""
+
+    def __init__(self, out: Path, config: TrainingConfig) -> None:
+        self._out, self._config = out, config
+        self._steps, self._spent, self._waited, self._told = 0, 0.0, 0.0, False
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._steps += 1
+        if self._told or self._steps == 1:
+            return
+        spent = 1.0 / max(values["samples_per_s"], 1e-9)
+        self._spent += spent
+        self._waited += values["loader_share"] * spent
+        if self._steps <= _WATCHED:
+            return
+        share = self._waited / self._spent
+        advice = advice_on_waiting(share, self._config)
+        if advice is not None:
+            text = "%s: %.0f %% of the time is spent waiting for patches; %s"
+            _log.warning(text, self._out, 100.0 * share, advice)
+            self._told = True
 
 
 class _TensorBoard:
