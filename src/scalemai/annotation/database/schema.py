@@ -81,6 +81,7 @@ findings = Table(
     Column("box", Text, nullable=False, comment="JSON [[x,y,z],[x,y,z)] in the stored grid"),
     Column("runs", LargeBinary, nullable=False, comment="mask as edits.runs packs it"),
     Column("runs_sha256", String(64), nullable=False),
+    Column("final", LargeBinary, comment="mask that counts, once it is decided"),
     Column("measures", Text, nullable=False, comment="JSON: sizes in mm, HU, site, distances"),
     Column(
         "state", String(16), nullable=False, comment="pending, accepted, rejected, unsure, void"
