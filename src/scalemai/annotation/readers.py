@@ -39,7 +39,7 @@ LINK_MS = 3600 * 1000
 """A link that was not used for an hour is worth nothing: author's choice."""
 
 _COST, _BLOCK, _PARALLEL = 1 << 15, 8, 3
-"""Cost of scrypt (RFC 7914): 32 MiB; one of the settings of OWASP's Password Storage Cheat Sheet."""
+"""Cost of scrypt (RFC 7914): 32 MiB; as OWASP's Password Storage Cheat Sheet has it."""
 _SHORTEST_PASSWORD = 12
 _LONGEST_PASSWORD = 1024
 _LONGEST_NAME = 128

@@ -80,7 +80,7 @@ def needs_second(decided: Decided, protocol: Protocol) -> str | None:
 
 
 def agree(first: Read, second: Read, protocol: Protocol) -> bool:
-    """Whether two reads settle a finding: the same decision and, if it is a lesion, much the same mask.
+    """Whether two reads settle a finding: one decision and, if it is a lesion, much the same mask.
 
     Two readers who are both unsure have settled nothing.
     """

@@ -1,0 +1,1 @@
+"""The working store: each case once as plain arrays, so that any crop is read in a millisecond."""
