@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from scalemai.annotation.refusals import LeaseLostError
 from scalemai.annotation.rules import steps_of
 from scalemai.annotation.words import Action, Arm, ReadState, Role, Unit
 
-__all__ = ["Claim", "claim", "ended", "heartbeat", "insert_read", "mine", "waiting"]
+__all__ = ["Claim", "claim", "ended", "heartbeat", "insert_read", "mine", "opaque", "waiting"]
 
 _MOST = 8
 """Reads that one reader may hold at a time: those on screen and fetched ahead; author's choice."""
@@ -180,7 +181,7 @@ def insert_read(
         if (known := connection.execute(query).scalar()) is not None:
             ended(connection, known)
             return str(known)
-    read_id = secrets.token_hex(8)
+    read_id = opaque("read", finding_id or case_key, str(step))
     connection.execute(
         insert(reads).values(
             read_id=read_id,
@@ -194,6 +195,11 @@ def insert_read(
         )
     )
     return read_id
+
+
+def opaque(*parts: str) -> str:
+    """A name that tells nothing and is the same whenever it is made of the same parts."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _free_for(reader: Reader, now_ms: int) -> ColumnElement[bool]:
