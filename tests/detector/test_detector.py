@@ -115,6 +115,19 @@ def test_impossible_specs_name_the_field(change: dict[str, object], message: str
         DetectorSpec(**{"organ": "pancreas", "classes": ("pdac",), **change})
 
 
+def test_a_window_round_the_organ_is_written_and_older_detectors_have_none(tmp_path: Path) -> None:
+    preprocessing = Preprocessing(organ_window_hu=(-100.0, 100.0))
+    spec = DetectorSpec("liver", ("hcc",), preprocessing)
+    plain = json.loads(json.dumps(spec.to_dict()))
+    assert DetectorSpec.from_dict(plain) == spec
+    del plain["preprocessing"]["organ_window_hu"]
+    assert DetectorSpec.from_dict(plain).preprocessing == Preprocessing()
+    with pytest.raises(ConfigError, match="organ_window_hu: the organ is not known"):
+        Preprocessing(organ_channel=False, organ_window_hu=(-100.0, 100.0))
+    with pytest.raises(ConfigError, match=r"organ_window_hu: .* is no window"):
+        Preprocessing(organ_window_hu=(100.0, -100.0))
+
+
 def test_unknown_networks_and_parameters_are_named() -> None:
     with pytest.raises(UnknownNameError, match="unknown network 'u-net'"):
         build_network(DetectorSpec("liver", ("hcc",), network=NetworkSpec("u-net")))

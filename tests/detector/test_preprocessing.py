@@ -94,6 +94,33 @@ def test_the_window_runs_from_minus_one_to_one() -> None:
     assert seen[1].all()
 
 
+def test_the_organs_window_makes_contrast_phases_alike() -> None:
+    both = Preprocessing(window_hu=(-1000.0, 1000.0), organ_window_hu=(-100.0, 50.0))
+    assert both.channels == 3
+    organ = np.ones((5, 1, 1), np.bool_)
+    organ[:2] = False
+    seen = []
+    for organ_hu in (55.0, 120.0):
+        hu = np.array([-800.0, 700.0, organ_hu, organ_hu - 25.0, organ_hu + 5.0], np.float32)
+        hu = hu.reshape(organ.shape)
+        made = channels_of(hu, organ, both)
+        assert made.dtype == np.float32
+        assert np.array_equal(made, channels_of(hu, organ, both, organ_hu))
+        seen.append(made)
+    assert seen[0][2].ravel() == pytest.approx([-1.0, 1.0, 1 / 3, 0.0, 0.4])
+    assert np.array_equal(seen[0][1:], seen[1][1:])
+    assert not np.array_equal(seen[0][0], seen[1][0])
+
+
+def test_the_median_is_that_of_the_organ_with_its_lesions() -> None:
+    volume, organ = scan(turned((0, 1, 2), (1, 1, 1)), (40, 36, 30))
+    made = prepare(volume, organ, COARSE)
+    assert made.organ_hu == float(np.median(made.hu[made.organ]))
+    nothing = np.zeros(made.organ.shape, np.bool_)
+    window = Preprocessing(organ_window_hu=(-100.0, 100.0))
+    assert np.isfinite(channels_of(made.hu, nothing, window)).all()
+
+
 def test_an_empty_organ_and_a_tilted_gantry_are_refused() -> None:
     volume, _ = scan(turned((0, 1, 2), (1, 1, 1)), (20, 20, 10))
     empty = Mask(np.zeros(volume.grid.shape, np.bool_), volume.grid, "liver")

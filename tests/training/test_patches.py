@@ -198,6 +198,25 @@ def test_background_is_what_inference_sees(cache: Cache) -> None:
     assert np.array_equal(damaged.sample(0).image, made.image)
 
 
+def test_the_median_of_the_organ_is_that_of_the_scan_with_its_new_lesions(cache: Cache) -> None:
+    one = cache.subset(["normal_0"])
+    organ_window = replace(SPEC.preprocessing, organ_window_hu=(-100.0, 100.0))
+    spec = replace(SPEC, preprocessing=organ_window)
+    whole = one["normal_0"].prepared
+    still = patches(one, spec=spec, share_background=1.0).sample(0)
+    # Both channels are the CT, but for a factor and what lies between the middles of the windows.
+    wide = still.image[0] * 212.5 + 37.5
+    narrow = still.image[2] * 100.0
+    inner = np.abs(still.image[2]) < 1.0
+    assert np.median(wide[inner] - narrow[inner]) == pytest.approx(whole.organ_hu, abs=1.0)
+    big = LesionSpec(organ="pancreas", diameter_mm=(38, 40), contrast_hu=-60.0)
+    grown = patches(one, spec=spec, share_background=0.0, synthetic=big)
+    made = next(each for each in map(grown.sample, range(20)) if each.source == "synthetic")
+    inner = np.abs(made.image[2]) < 1.0
+    middle = np.median((made.image[0] * 212.5 + 37.5 - made.image[2] * 100.0)[inner])
+    assert middle < whole.organ_hu - 1.0
+
+
 def test_a_case_smaller_than_the_patch_is_continued_and_not_taught_beyond(tmp_path: Path) -> None:
     spec = DetectorSpec(
         "kidney", ("kidney_lesion",), Preprocessing((2.0, 2.0, 2.5), margin_mm=2.0), patch=(48,) * 3

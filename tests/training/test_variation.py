@@ -35,7 +35,7 @@ def test_the_same_stream_gives_the_same_patch_and_nothing_is_changed_in_place() 
     kept = hu.copy()
     everything = Augmentation(noise=1.0, blur=1.0, gamma=1.0)
     one, same, other = (
-        everything.intensities(hu, organ, Preprocessing(), np.random.default_rng(seed))
+        everything.intensities(hu, organ, Preprocessing(), np.random.default_rng(seed))[0]
         for seed in (1, 1, 2)
     )
     assert one.dtype == np.float32
@@ -47,7 +47,9 @@ def test_the_same_stream_gives_the_same_patch_and_nothing_is_changed_in_place() 
 def test_no_augmentation_changes_nothing() -> None:
     hu, organ, lesion = patch()
     rng = np.random.default_rng(0)
-    assert np.array_equal(STILL.intensities(hu, organ, Preprocessing(), rng), hu)
+    made, middle = STILL.intensities(hu, organ, Preprocessing(), rng, 110.0)
+    assert np.array_equal(made, hu)
+    assert middle == 110.0
     for before, after in zip((hu, lesion), STILL.orientation(hu, lesion, rng=rng), strict=True):
         assert np.array_equal(before, after)
 
@@ -57,11 +59,25 @@ def test_the_organ_is_shifted_against_what_is_round_it() -> None:
     only = Augmentation(organ_shift_hu=20, shift_hu=0, scale=(1, 1), noise=0, blur=0, gamma=0)
     shifts = []
     for seed in range(40):
-        change = only.intensities(hu, organ, Preprocessing(), np.random.default_rng(seed)) - hu
+        made, middle = only.intensities(
+            hu, organ, Preprocessing(), np.random.default_rng(seed), 110.0
+        )
+        change = made - hu
+        assert middle - 110.0 == pytest.approx(float(change[20, 20, 20]), abs=1e-3)
         assert np.abs(change[:4]).max() == 0.0
         shifts.append(float(change[20, 20, 20]))
     assert -20.0 <= min(shifts) < -12.0
     assert 12.0 < max(shifts) <= 20.0
+
+
+def test_the_organs_median_goes_with_the_organ() -> None:
+    _, organ, _ = patch()
+    quiet = np.where(organ, np.float32(110.0), np.float32(-90.0))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        every = Augmentation(noise=0.0, blur=0.5, gamma=0.5)
+        made, middle = every.intensities(quiet, organ, Preprocessing(), rng, 110.0)
+        assert middle == pytest.approx(float(np.median(made[organ])), abs=0.5)
 
 
 def test_gamma_bends_the_window_and_leaves_its_ends_and_what_lies_beyond() -> None:
@@ -70,7 +86,9 @@ def test_gamma_bends_the_window_and_leaves_its_ends_and_what_lies_beyond() -> No
     only = Augmentation(
         organ_shift_hu=0, shift_hu=0, scale=(1, 1), noise=0, blur=0, gamma=1, gamma_range=(2, 2)
     )
-    bent = only.intensities(hu, organ, Preprocessing(), np.random.default_rng(0)).ravel()
+    made, middle = only.intensities(hu, organ, Preprocessing(), np.random.default_rng(0), 100.0)
+    bent = made.ravel()
+    assert middle == pytest.approx(float(bent[3]))
     assert bent[[0, 1, 4, 5]].tolist() == [-1000, -175, 250, 900]
     assert bent[2] == pytest.approx(-175 + 425 * (175 / 425) ** 2, abs=0.01)
     assert (np.diff(bent) > 0).all()

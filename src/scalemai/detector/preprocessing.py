@@ -3,7 +3,7 @@
 ::
 
     source grid --box of the organ and a margin--> axes nearest to RAS --linear--> spacing of the
-    detector --window--> channels
+    detector --windows--> channels
 
 Axes are turned, which is exact, never rotated. Training and inference both come through here.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,15 @@ from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 from scalemai.volume import Mask, Volume
 
-__all__ = ["Prepared", "channels_of", "interpolate", "prepare", "region_of_interest", "whole"]
+__all__ = [
+    "Prepared",
+    "channels_of",
+    "interpolate",
+    "median_hu",
+    "prepare",
+    "region_of_interest",
+    "whole",
+]
 
 _TRUNCATE = 3.0  # standard deviations after which the Gaussian before thinning ends
 _WORLD_AXIS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
@@ -54,6 +63,11 @@ class Prepared:
     grid: Grid
     source: Grid
     region: Region
+
+    @cached_property
+    def organ_hu(self) -> float:
+        """Median attenuation of the organ, lesions included, in HU."""
+        return median_hu(self.hu[self.organ])
 
 
 def region_of_interest(organ: Mask, margin_mm: float) -> Region:
@@ -141,28 +155,56 @@ def prepare(
 
 
 def channels_of(
-    hu: NDArray[np.floating[Any]], organ: NDArray[np.bool_], preprocessing: Preprocessing
+    hu: NDArray[np.floating[Any]],
+    organ: NDArray[np.bool_],
+    preprocessing: Preprocessing,
+    organ_hu: float | None = None,
 ) -> NDArray[np.float32]:
-    """What the network sees: the windowed CT from -1 to 1, and the organ as 0 and 1.
+    """What the network sees.
+
+    ::
+
+        0    the CT within the detector's window, from -1 to 1
+        1    the organ as 0 and 1, if the detector has this channel
+        2    the CT within the window round the organ's median, from -1 to 1, if it has this one
 
     Parameters
     ----------
     hu, organ
         Arrays (x, y, z).
+    preprocessing
+        Which channels, and their windows.
+    organ_hu
+        Median attenuation of the organ in the whole scan. By default that of these arrays, which
+        is right if they show all of it.
 
     Returns
     -------
     ndarray
         Array (channels, x, y, z), float32.
     """
-    low, high = preprocessing.window_hu
     channels = np.empty((preprocessing.channels, *hu.shape), np.float32)
-    np.clip(hu, low, high, out=channels[0])
-    channels[0] -= np.float32(0.5 * (low + high))
-    channels[0] /= np.float32(0.5 * (high - low))
+    _windowed(hu, *preprocessing.window_hu, out=channels[0])
     if preprocessing.organ_channel:
         channels[1] = organ
+    if preprocessing.organ_window_hu is not None:
+        middle = median_hu(hu[organ]) if organ_hu is None else organ_hu
+        low, high = preprocessing.organ_window_hu
+        _windowed(hu, middle + low, middle + high, out=channels[2])
     return channels
+
+
+def median_hu(values: NDArray[np.floating[Any]]) -> float:
+    """Median of the attenuation of an organ's voxels; 0 if it has none."""
+    return float(np.median(values)) if values.size else 0.0
+
+
+def _windowed(
+    hu: NDArray[np.floating[Any]], low: float, high: float, *, out: NDArray[np.float32]
+) -> None:
+    np.clip(hu, low, high, out=out)
+    out -= np.float32(0.5 * (low + high))
+    out /= np.float32(0.5 * (high - low))
 
 
 def interpolate(values: NDArray[Any], grid: Grid, target: Grid) -> NDArray[np.float32]:

@@ -31,18 +31,23 @@ class Preprocessing:
     margin_mm
         How far beyond the organ's box the network looks.
     organ_channel
-        Whether the organ's mask is a second channel.
+        Whether the organ's mask is a channel.
+    organ_window_hu
+        Attenuation relative to the organ's median in this scan that becomes -1 and 1 in a channel
+        of its own: a lesion that differs little from its organ is seen, and contrast phases are
+        made alike. It needs the organ's mask. None for no such channel.
 
     Raises
     ------
     ConfigError
-        If a length or the window is impossible.
+        If a length or a window is impossible.
     """
 
     spacing_mm: tuple[float, float, float] = (1.5, 1.5, 1.5)
     window_hu: tuple[float, float] = (-175.0, 250.0)
     margin_mm: float = 20.0
     organ_channel: bool = True
+    organ_window_hu: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spacing_mm", tuple(float(s) for s in self.spacing_mm))
@@ -52,9 +57,15 @@ class Preprocessing:
         ):
             fix = f"give three lengths from {_FINEST_MM:g} to {_COARSEST_MM:g} mm"
             raise ConfigError(f"{self.spacing_mm} is no spacing", where="spacing_mm", fix=fix)
-        if len(self.window_hu) != 2 or not self.window_hu[1] - self.window_hu[0] >= 1.0:
-            fix = "give the lower end in HU first"
-            raise ConfigError(f"{self.window_hu} is no window", where="window_hu", fix=fix)
+        _check_window("window_hu", self.window_hu)
+        if self.organ_window_hu is not None:
+            own = tuple(float(h) for h in self.organ_window_hu)
+            object.__setattr__(self, "organ_window_hu", own)
+            _check_window("organ_window_hu", own)
+            if not self.organ_channel:
+                fix = "give organ_channel = true, or leave the window out"
+                what = "the organ is not known without its mask"
+                raise ConfigError(what, where="organ_window_hu", fix=fix)
         if not 0.0 <= self.margin_mm <= 500.0:
             fix = "give 0 to 500 mm"
             raise ConfigError(f"{self.margin_mm:g} mm is no margin", where="margin_mm", fix=fix)
@@ -62,7 +73,13 @@ class Preprocessing:
     @property
     def channels(self) -> int:
         """Number of channels that the network sees."""
-        return 2 if self.organ_channel else 1
+        return 1 + self.organ_channel + (self.organ_window_hu is not None)
+
+
+def _check_window(name: str, ends: tuple[float, ...]) -> None:
+    if len(ends) != 2 or not ends[1] - ends[0] >= 1.0:
+        fix = "give the lower end in HU first"
+        raise ConfigError(f"{ends} is no window", where=name, fix=fix)
 
 
 @dataclass(frozen=True)

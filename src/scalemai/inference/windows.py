@@ -214,7 +214,8 @@ def _seen(
     ]
     hu = np.pad(prepared.hu[inner], pads, mode="edge")
     organ = np.pad(prepared.organ[inner], pads)
-    return torch.from_numpy(channels_of(hu, organ, preprocessing))
+    middle = None if preprocessing.organ_window_hu is None else prepared.organ_hu
+    return torch.from_numpy(channels_of(hu, organ, preprocessing, middle))
 
 
 def _cut(values: NDArray[np.float32], plan: Plan, first: int) -> tuple[Region, NDArray[np.float32]]:

@@ -93,7 +93,8 @@ class Augmentation:
         organ: NDArray[np.bool_],
         preprocessing: Preprocessing,
         rng: np.random.Generator,
-    ) -> NDArray[np.float32]:
+        organ_hu: float = 0.0,
+    ) -> tuple[NDArray[np.float32], float]:
         """Attenuation that another scanner, dose or phase might have given.
 
         Parameters
@@ -104,25 +105,34 @@ class Augmentation:
             Its window is where gamma acts.
         rng
             Stream of the patch.
+        organ_hu
+            Median attenuation of the organ in the whole scan.
+
+        Returns
+        -------
+        tuple
+            The array, and what the median has become.
         """
         own, all_, factor, noisy, blurred, curved = rng.random(6)
         much = rng.random(3)
-        made = hu * np.float32(_within(self.scale, factor))
-        made += np.float32((2.0 * all_ - 1.0) * self.shift_hu)
+        factor = _within(self.scale, factor)
+        shift_hu = (2.0 * all_ - 1.0) * self.shift_hu
+        own_hu = (2.0 * own - 1.0) * self.organ_shift_hu
+        middle_hu = organ_hu * factor + shift_hu + own_hu
+        made = hu * np.float32(factor) + np.float32(shift_hu)
         if self.organ_shift_hu > 0.0 and organ.any():
             soft = ndimage.gaussian_filter(organ.astype(np.float32), 1.0, truncate=2.0)
-            made += soft * np.float32((2.0 * own - 1.0) * self.organ_shift_hu)
+            made += soft * np.float32(own_hu)
         if blurred < self.blur:
             made = ndimage.gaussian_filter(made, self.blur_voxels * much[0], truncate=3.0)
         if noisy < self.noise:
             made += rng.standard_normal(hu.shape, np.float32) * np.float32(self.noise_hu * much[1])
         if curved < self.gamma:
-            low, high = (np.float32(end) for end in preprocessing.window_hu)
-            share = np.clip((made - low) / (high - low), 0.0, 1.0)
-            share **= np.float32(_within(self.gamma_range, much[2]))
-            inside = (made > low) & (made < high)
-            made = np.where(inside, low + share * (high - low), made)
-        return made
+            exponent = _within(self.gamma_range, much[2])
+            made = _bent(made, preprocessing.window_hu, exponent)
+            middle = _bent(np.full(1, middle_hu, np.float32), preprocessing.window_hu, exponent)
+            middle_hu = float(middle[0])
+        return made, middle_hu
 
     def orientation(
         self, *arrays: NDArray[Any], rng: np.random.Generator
@@ -145,6 +155,13 @@ def augmentation_for(spec: DetectorSpec) -> Augmentation:
     if square and not organ(spec.organ).sites:
         return replace(usual, turn=0.25)
     return usual
+
+
+def _bent(hu: NDArray[np.float32], window_hu: Pair, exponent: float) -> NDArray[np.float32]:
+    low, high = (np.float32(end) for end in window_hu)
+    share = np.clip((hu - low) / (high - low), 0.0, 1.0) ** np.float32(exponent)
+    inside = (hu > low) & (hu < high)
+    return np.where(inside, low + share * (high - low), hu)
 
 
 def _within(ends: Pair, drawn: float) -> float:

@@ -44,6 +44,8 @@ RECORD = "case.json"
 BYTES_PER_VOXEL = 4
 """Of the three arrays together."""
 
+_QUANTILES = 101
+
 Span = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """First and last + 1 index along each axis."""
 
@@ -168,6 +170,14 @@ class TrainingCase:
         """Parts of single voxels, array (n, 3)."""
         found: NDArray[np.uint8] = self.part_of[self._array("tissue")[tuple(voxels.T)]]
         return found
+
+    @cached_property
+    def organ_hu(self) -> tuple[int, NDArray[np.float32]]:
+        """Number of the organ's voxels, and quantiles of their HU at equal steps from 0 to 1."""
+        hu, tissue = self._array("hu"), self._array("tissue")
+        values = hu[self.part_of[tissue] > 0]
+        shares = np.linspace(0.0, 1.0, _QUANTILES)
+        return values.size, np.quantile(values, shares).astype(np.float32)
 
     @property
     def prepared(self) -> Prepared:

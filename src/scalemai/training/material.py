@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from scalemai.errors import ConfigError
 from scalemai.synthesis.populations.population import TumorPopulation
@@ -22,6 +22,9 @@ Lesions = TumorPopulation | Sequence[LesionSpec] | None
 """What is grown on the fly; None for nothing."""
 
 _USUAL_MM = (3.0, 40.0)
+
+_CONTRASTS_HU = (10.0, 13.0, 17.0, 22.0, 30.0, 40.0, 60.0)
+"""Author's choice: from what noise hides to what is plain, small ones more often."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,20 @@ class Material:
 
 
 def any_lesion(organ: str) -> tuple[LesionSpec, ...]:
-    """Lesions of an organ of all kinds and of 3 to 40 mm, for those who ask for no others."""
-    return (LesionSpec(organ=organ, diameter_mm=_USUAL_MM),)
+    """Lesions of an organ of all kinds and of 3 to 40 mm, for those who ask for no others.
+
+    Half of them look as the facts of their kind say. The others differ from their organ by a
+    contrast of either sign that is drawn whatever the kind, half of these with a rim: a detector
+    that has seen textbook lesions only misses those that hardly differ from their organ.
+    """
+    usual = LesionSpec(organ=organ, diameter_mm=_USUAL_MM)
+    others = [
+        replace(usual, contrast_hu=sign * size_hu, rim=rim)
+        for size_hu in _CONTRASTS_HU
+        for sign in (-1.0, 1.0)
+        for rim in (None, True)
+    ]
+    return (usual,) * len(others) + tuple(others)
 
 
 def choose_cases(

@@ -33,6 +33,7 @@ from scalemai.training.cases import Arrays, Span, TrainingCase
 from scalemai.training.classes import IGNORE, class_value
 from scalemai.training.corruption import OrganCorruption
 from scalemai.training.cutting import context_round, cut, draw_start
+from scalemai.training.medians import changed_median
 from scalemai.training.parts import LESION_HERE, LESION_NEW
 from scalemai.training.sampling import Places, RealLesions, draw_voxel, placed, specs_of
 from scalemai.transforms.patch import PatchSynthesizer
@@ -89,7 +90,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A context with its lesions: HU, labels, organ, and what the patch must show."""
+    """A context with its lesions: HU, labels, organ, what the patch must show, what was there."""
 
     case: TrainingCase
     source: Source
@@ -98,6 +99,7 @@ class _Draft:
     labels: NDArray[np.uint8]
     organ: NDArray[np.bool_]
     focus: Span
+    before: Arrays
     diameter_mm: float | None = None
     lesions: tuple[Lesion, ...] = ()
 
@@ -246,6 +248,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             arrays.labels,
             case.part_of[arrays.tissue] > 0,
             _within([(c, c + 1) for c in centre], region),
+            arrays,
         )
 
     def _real(self, rng: np.random.Generator) -> _Draft:
@@ -260,6 +263,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             arrays.labels,
             case.part_of[arrays.tissue] > 0,
             _within(lesion.span, region),
+            arrays,
             lesion.diameter_mm,
         )
 
@@ -300,6 +304,7 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             labels,
             case.part_of[numbers] > 0,
             _span_of(first),
+            arrays,
             first.measures.longest_axial_diameter_mm,
             edit.lesions,
         )
@@ -315,14 +320,15 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
         # Beyond the case there is nothing to learn: inference cuts it away.
         labels = cut(draft.labels, start, size, IGNORE)
         organ = cut(draft.organ, start, size, False)
+        middle = self._organ_hu(draft)
         if self.augment is not None:
-            hu = self.augment.intensities(hu, organ, preprocessing, rng)
+            hu, middle = self.augment.intensities(hu, organ, preprocessing, rng, middle)
         if preprocessing.organ_channel and self.organ_corruption is not None:
             organ = self._corrupted(draft, start, rng)
         if self.augment is not None:
             hu, organ, labels = self.augment.orientation(hu, organ, labels, rng=rng)
         return Sample(
-            channels_of(hu, organ, preprocessing),
+            channels_of(hu, organ, preprocessing, middle),
             np.ascontiguousarray(labels),
             draft.case.id,
             draft.source,
@@ -330,6 +336,17 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             draft.diameter_mm,
             draft.lesions,
             missed,
+        )
+
+    def _organ_hu(self, draft: _Draft) -> float:
+        """Median of the organ in the whole scan, with the new lesions, as inference takes it."""
+        if self.spec.preprocessing.organ_window_hu is None:
+            return 0.0
+        case, before = draft.case, draft.before
+        return changed_median(
+            *case.organ_hu,
+            old=before.hu[case.part_of[before.tissue] > 0],
+            new=draft.hu[draft.organ],
         )
 
     def _corrupted(
