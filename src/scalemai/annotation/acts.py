@@ -132,7 +132,7 @@ def perform(work: Work, draft: Draft, *, tool: str) -> list[Event]:
         raise ConfigError("the read is closed; undo its decision first", where=draft.action.value)
     before = work.mask.sha256
     outcome = _ACTS[draft.action](work, draft)
-    about = {
+    about: dict[str, Any] = {
         "reader_id": work.reader.reader_id,
         "role": work.reader.role,
         "case_key": work.case_key,
