@@ -141,8 +141,8 @@ def perform(work: Work, draft: Draft, *, tool: str) -> list[Event]:
         "revision": work.revision,
         "tool": tool,
     }
-    if draft.action is Action.ADD:
-        assert outcome.patch is not None
+    if draft.action is Action.ADD and outcome.patch is not None:
+        about["structure"] = outcome.structure
         return [_added(draft.fields(), about, outcome.finding_id, outcome.patch)]
     main = Event(
         **draft.fields(),
@@ -157,7 +157,7 @@ def perform(work: Work, draft: Draft, *, tool: str) -> list[Event]:
     return [main] + [
         _added(
             {"event_id": f"{draft.event_id}-{number}", "action": Action.ADD},
-            about,
+            {**about, "structure": work.structure},
             finding_id,
             Patch(piece, Runs.none()),
         )
@@ -181,6 +181,7 @@ def _added(said: dict[str, Any], about: dict[str, Any], finding_id: str, patch: 
 class _Outcome:
     patch: Patch | None = None
     finding_id: str = ""
+    structure: str = ""
     others: tuple[str, ...] = ()
 
 
@@ -257,7 +258,7 @@ def _add(work: Work, draft: Draft) -> _Outcome:
     work.connection.execute(update(reads).where(reads.c.read_id == read_id).values(values))
     finish(work.connection, read_id, work.protocol)
     work.patches.append(patch)
-    return _Outcome(patch, finding)
+    return _Outcome(patch, finding, structure)
 
 
 def _split(work: Work, draft: Draft) -> _Outcome:

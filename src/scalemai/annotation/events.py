@@ -51,6 +51,8 @@ class Event:
         Free words of the reader, at most 4,000 characters.
     about
         Id of the event that is undone or redone.
+    structure
+        Lesion structure of a finding that is added.
     others
         Ids of the findings that a split made, or that a merge took up.
     active_ms, idle_ms
@@ -87,6 +89,7 @@ class Event:
     confidence: int | None = None
     comment: str = ""
     about: str = ""
+    structure: str = ""
     others: tuple[str, ...] = ()
     active_ms: int = 0
     idle_ms: int = 0

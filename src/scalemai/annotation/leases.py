@@ -236,6 +236,7 @@ def _lease(connection: Connection, read_id: str, reader: Reader, now_ms: int, un
     if row.state == ReadState.LEASED and row.reader_id != reader.reader_id:
         # What was drawn but not decided is taken back on record, so that the ledger alone tells
         # what the mask was.
+        query = select(cases.c.arm).where(cases.c.case_key == row.case_key)
         lapsed = Event(
             event_id=secrets.token_hex(16),
             action=Action.RELEASE,
@@ -244,6 +245,7 @@ def _lease(connection: Connection, read_id: str, reader: Reader, now_ms: int, un
             case_key=row.case_key,
             read_id=read_id,
             finding_id=row.finding_id or "",
+            arm=Arm(connection.execute(query).scalar_one()),
             comment="the lease lapsed",
             revision=int(row.revision) + 1,
         )
