@@ -41,7 +41,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def normal(tmp_path: Path) -> Path:
-    write_set(tmp_path / "normal", normal=2)
+    write_set(tmp_path / "normal", normal=3)
     return tmp_path / "normal"
 
 
@@ -53,13 +53,15 @@ def run(*words: object) -> Said:
 def test_a_detector_is_adapted_and_goes_on_where_it_was(
     model: Path, normal: Path, tmp_path: Path
 ) -> None:
-    for number in range(2):
+    for number in range(3):
         write_patient(tmp_path / "source" / f"normal_{number}", pancreas(), seed=9 + number)
     words = ("adapt", model, normal, "--source", tmp_path / "source", "--out", tmp_path / "out")
     said = run(*words)
     assert said.code == 0, said.err
-    assert "target: sensitivity, all" in said.out
-    assert "source: false candidates per scan" in said.out
+    assert "target: sensitivity at 1 false candidates per scan, all" in said.out
+    assert "source: false candidates per scan at a probability of 0.5" in said.out
+    assert "; change 0.000" in said.out
+    assert "nothing gained: no round of 1 found clearly more" in said.err
     assert said.out.endswith(f"{tmp_path / 'out' / 'comparison.html'}\n")
     first = (tmp_path / "out" / "comparison.json").read_text()
     again = run(*words)
@@ -75,11 +77,12 @@ def test_what_an_evaluation_missed_steers_the_training(
 ) -> None:
     write_table(_lesions(missed=True), tmp_path / "evaluation")
     said = run(
-        "improve", model, tmp_path / "evaluation", "--hosts", normal, "--out", tmp_path / "out"
-    )
+        "improve", model, tmp_path / "evaluation", "--hosts", normal, "--out", tmp_path / "out",
+        "--rate", 2, "--replay", "--anchor", 0.1,
+    )  # fmt: skip
     assert said.code == 0, said.err
-    assert "like those missed: sensitivity, all" in said.out
-    assert "usual: false candidates per scan" in said.out
+    assert "like those missed: sensitivity at 2 false candidates per scan, all" in said.out
+    assert "usual: false candidates per scan at a probability of 0.5" in said.out
     asked = read_detector(tmp_path / "out" / "detector").origin["population"]
     written = (tmp_path / "out" / "errors" / "population.yaml").read_text()
     assert yaml.safe_load(asked) == yaml.safe_load(written)
@@ -104,6 +107,8 @@ def test_an_evaluation_without_misses_asks_for_nothing(
     [
         (("--margin", "2"), "margin: 2 is impossible; give 0 to 1"),
         (("--pull", "1"), "pull: 1 is impossible; give 0 to below 1"),
+        (("--rate", "0"), "rate: 0 is impossible; give a rate above 0"),
+        (("--anchor", "-1"), "anchor: -1 is impossible; give 0 to 1000"),
         (("--set", "detector.organ=liver"), "would make another detector"),
         (("--set", "stepz=3"), "steps"),
     ],

@@ -37,14 +37,18 @@ def adapt(
         typer.Option(help="Cases like those of its training: replayed, and watched for loss."),
     ] = None,
     population: Population = None,
+    rate: Annotated[
+        float, typer.Option(help="False candidates per scan at which sensitivity is read.")
+    ] = 1.0,
     margin: Annotated[
-        float, typer.Option(help="Loss of Dice on the source at which it stops.")
+        float, typer.Option(help="Loss of sensitivity on the source at which it stops.")
     ] = 0.05,
+    anchor: Annotated[
+        float, typer.Option(help="Weight of the distance to the old weights in the loss (L2-SP).")
+    ] = 0.0,
     pull: Annotated[
         float | None,
-        typer.Option(
-            help="Share of the way back to the old weights after each round; 0.2 without source."
-        ),
+        typer.Option(help="Share of the way back after each round; 0.2 without source and anchor."),
     ] = None,
     rounds: Rounds = 5,
     settings: Settings = None,
@@ -57,7 +61,7 @@ def adapt(
     series: Series = None,
     hu_offset: HuOffset = 0.0,
 ) -> None:
-    """Adapt a detector to a new hospital's scans, without a single annotation."""
+    """Adapt a detector to a new hospital's scans, without annotations; or keep it as it is."""
     with needing_torch("training"):
         from scalemai.detector.files import read_detector
         from scalemai.synthesis.populations.population import read_population
@@ -66,7 +70,8 @@ def adapt(
         from scalemai.training.rounds import Guard
         from scalemai.training.tuned import fine_tuning_config
     config = fine_tuning_config(read_detector(detector), settings or ())
-    guard = Guard(rounds, margin, (PULL if source is None else 0.0) if pull is None else pull)
+    held = (PULL if source is None and not anchor else 0.0) if pull is None else pull
+    guard = Guard(rounds, margin, held, anchor, rate)
     lesions = None if population is None else read_population(population)
     folder = cache or out / "cache"
     target, code = ready_cases(

@@ -36,9 +36,18 @@ def improve(
         Path,
         typer.Option(help="Cases to grow lesions in, best those of its training."),
     ],
+    rate: Annotated[
+        float, typer.Option(help="False candidates per scan at which sensitivity is read.")
+    ] = 1.0,
     margin: Annotated[
-        float, typer.Option(help="Loss of Dice on usual lesions at which it stops.")
+        float, typer.Option(help="Loss of sensitivity for usual lesions at which it stops.")
     ] = 0.05,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Show usual lesions in half of the patches.")
+    ] = False,
+    anchor: Annotated[
+        float, typer.Option(help="Weight of the distance to the old weights in the loss (L2-SP).")
+    ] = 0.0,
     pull: Annotated[
         float, typer.Option(help="Share of the way back to the old weights after each round.")
     ] = 0.0,
@@ -61,7 +70,7 @@ def improve(
         from scalemai.training.rounds import Guard
         from scalemai.training.tuned import fine_tuning_config
     config = fine_tuning_config(read_detector(detector), settings or ())
-    guard = Guard(rounds, margin, pull)
+    guard = Guard(rounds, margin, pull, anchor, rate)
     population = missed_population(evaluation, out / "errors")
     ready, code = ready_cases(
         hosts, config, cache or out / "cache", workers, labels=labels, class_map=class_map,
@@ -69,8 +78,8 @@ def improve(
     )  # fmt: skip
     shown = Shown()
     tuned = train_on(
-        detector, population, ready, out, config=config, guard=guard, resume=not restart,
-        on_progress=shown,
+        detector, population, ready, out, config=config, guard=guard, replay=replay,
+        resume=not restart, on_progress=shown,
     )  # fmt: skip
     shown.end()
     say_tuned(tuned, out)

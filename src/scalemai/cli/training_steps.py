@@ -115,7 +115,8 @@ def say_tuned(tuned: Tuned, out: Path) -> None:
     remark(tuned.notes)
     for row in tuned.rows:
         typer.echo(
-            f"{row['group']}: {row['what']} (n = {row['n']}): {row['before']} -> {row['after']}"
+            f"{row['group']}: {row['what']} (n = {row['n']}): {row['before']} -> {row['after']}; "
+            f"change {row['change']}"
         )
     typer.echo(out / DETECTOR)
     typer.echo(out / PAGE)

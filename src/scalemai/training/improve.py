@@ -3,13 +3,14 @@
 ::
 
     evaluation ──errors──> population of missed lesions ──> rounds of training ──> detector
-                           usual lesions: the loss there ends it ──┘
+                           usual lesions: a loss there ends it ────┘
+
+Hosts have three parts: to learn from, to choose the round with, to test with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from scalemai.detector.files import read_detector
@@ -18,18 +19,16 @@ from scalemai.evaluation.errors.analysis import Options, analyse_errors
 from scalemai.evaluation.errors.files import POPULATION, write_errors
 from scalemai.evaluation.errors.results import read_results
 from scalemai.synthesis.populations.population import TumorPopulation, read_population
-from scalemai.training.adapt import scans_of
 from scalemai.training.cache import Cache
-from scalemai.training.comparing import compare_detectors
-from scalemai.training.compute import threads_of
 from scalemai.training.config import TrainingConfig
+from scalemai.training.dividing import divide
 from scalemai.training.fit import Progress
-from scalemai.training.material import Lesions, any_lesion, choose_cases
-from scalemai.training.rounds import Guard, fine_tune
+from scalemai.training.material import Lesions, any_lesion
+from scalemai.training.rounds import Guard, Mixed, fine_tune
 from scalemai.training.stream import PatchSource
 from scalemai.training.transfer.foreign import load_foreign
 from scalemai.training.transfer.start import start_from
-from scalemai.training.tuned import Tuned, detector_of, fine_tuning_config, write_tuned
+from scalemai.training.tuned import Tuned, fine_tuning_config, tested, write_tuned
 
 __all__ = ["MISSED", "USUAL", "improve", "missed_population"]
 
@@ -76,6 +75,7 @@ def improve(
     usual: Lesions = None,
     config: TrainingConfig | None = None,
     guard: Guard | None = None,
+    replay: bool = False,
     repeats: int = 2,
     resume: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
@@ -98,64 +98,63 @@ def improve(
         From :func:`~scalemai.training.tuned.fine_tuning_config` by default.
     guard
         When to stop.
+    replay
+        Whether half of the patches show usual lesions.
     repeats
-        Sets of lesions that both detectors are shown in the held-out scans at the end.
+        Sets of lesions in each scan that is chosen with or tested with.
     resume, on_progress
         As of :func:`scalemai.training.fit.fit`.
 
     Returns
     -------
     Tuned
-        With the old weights if no round was better on such lesions within the margin on the usual
-        ones.
+        With the old weights if no round found clearly more of such lesions within the margin on
+        the usual ones.
 
     Raises
     ------
     ConfigError
-        If no lesion of the population is one of the detector's, there is one case only, or
-        ``out`` holds another training.
+        If no lesion of the population is one of the detector's, there are fewer than three cases,
+        or ``out`` holds another training.
     UnreadableFileError, LockedError, ScaleMAIError, KeyboardInterrupt, OutputError
         As of :func:`scalemai.training.train.train`.
     """
     old = read_detector(detector)
     own = config or fine_tuning_config(old)
     start = start_from(load_foreign(detector), own.detector, decay=1.0)
-    missed = choose_cases(hosts, own, population)
-    others = usual if usual is not None else any_lesion(own.detector.organ)
-    groups = {MISSED: missed, USUAL: replace(missed, lesions=others)}
-    looks: dict[str, PatchSource] = {}
-    for name, material in groups.items():
-        patches = material.held_out_patches(own)
-        assert patches is not None  # the config holds some out
-        looks[name] = patches
+    missed = divide(hosts, own, population, where="hosts")
+    others = missed.growing(usual if usual is not None else any_lesion(own.detector.organ))
+    scans = {MISSED: missed.scans(own, repeats), USUAL: others.scans(own, repeats)}
     chosen = guard or Guard()
+
+    def patches_of(one: TrainingConfig) -> PatchSource:
+        patches = missed.choice.patches(one)
+        return Mixed(patches, others.choice.patches(one)) if replay else patches
+
     rounds = fine_tune(
         own,
-        missed.patches,
+        patches_of,
         out,
         start.weights,
-        looks=looks,
+        scans={name: choice for name, (choice, _) in scans.items()},
         wanted=MISSED,
         guarded=USUAL,
         guard=chosen,
-        data_sha256=missed.digest,
+        data_sha256=f"{missed.choice.digest} {others.choice.digest if replay else ''}",
         resume=resume,
         on_progress=on_progress,
     )
-    comparison = compare_detectors(
-        old,
-        detector_of(own, rounds.weights),
-        {name: scans_of(material, own, repeats) for name, material in groups.items()},
-        threads=threads_of(own.compute),
+    comparison = tested(
+        old, rounds, {name: test for name, (_, test) in scans.items()}, own, chosen.rate
     )
     story = {
         "improved_from": start.origin["sha256"],
         "population": population.to_yaml(),
-        "margin": chosen.margin,
-        "pull": chosen.pull,
+        "replay": replay,
     }
-    note = "real cases are for scalemai predict, evaluate and compare: these scans are synthetic"
+    note = "real cases are for scalemai predict, evaluate and compare: these lesions are synthetic"
     return write_tuned(
         old, own, missed, rounds, comparison, out,
+        wanted=MISSED, guarded=USUAL, guard=chosen,
         title="Training with missed lesions", story=story, notes=(note,),
     )  # fmt: skip

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from scalemai.detector.files import Detector, write_detector
-from scalemai.detector.network import build_network
 from scalemai.errors import ConfigError
 from scalemai.evaluation.report import (
     Block,
@@ -32,14 +31,16 @@ from scalemai.evaluation.report import (
 )
 from scalemai.io.atomic import atomic_path
 from scalemai.statistics.estimate import Estimate
-from scalemai.training.comparing import Comparison, before_and_after
+from scalemai.training.comparing import ALL, Comparison, Pair, before_and_after
+from scalemai.training.compute import threads_of
 from scalemai.training.config import TrainingConfig
 from scalemai.training.config_file import read_config
-from scalemai.training.material import Material
-from scalemai.training.rounds import FineTuned, Weights
+from scalemai.training.dividing import Divided
+from scalemai.training.rounds import FineTuned, Guard, detector_of
 from scalemai.training.train import DETECTOR
+from scalemai.training.watching import Scans, see
 
-__all__ = ["PAGE", "TABLE", "Tuned", "detector_of", "fine_tuning_config", "write_tuned"]
+__all__ = ["PAGE", "TABLE", "Tuned", "fine_tuning_config", "tested", "write_tuned"]
 
 PAGE, TABLE = "comparison.html", "comparison.json"
 
@@ -59,11 +60,11 @@ class Tuned:
     rounds
         What happened.
     comparison
-        Before and after in whole held-out scans.
+        Before and after in whole scans that neither training nor choice used.
     rows
         Its numbers, see :meth:`~scalemai.training.comparing.Comparison.rows`.
     notes
-        What could not be looked at, and what was decided, in words.
+        What was decided, what was gained and lost, and what could not be looked at, in words.
     """
 
     detector: Detector
@@ -112,24 +113,51 @@ def fine_tuning_config(detector: Detector, settings: Iterable[str] = ()) -> Trai
     return config
 
 
-def detector_of(config: TrainingConfig, weights: Weights) -> Detector:
-    """A bare detector of some weights."""
-    network = build_network(config.detector)
-    network.load_state_dict(weights)
-    return Detector(config.detector, network.eval())
+def tested(
+    old: Detector,
+    rounds: FineTuned,
+    scans: Mapping[str, Scans],
+    config: TrainingConfig,
+    rate: float,
+) -> Comparison:
+    """Before and after in scans that nothing was chosen with.
+
+    Parameters
+    ----------
+    old
+        The detector as it was.
+    rounds
+        What came of it.
+    scans
+        By name of their group.
+    config
+        Of the training.
+    rate
+        False candidates per scan at which both are read.
+    """
+    threads = threads_of(config.compute)
+    new = detector_of(config, rounds.weights)
+    pairs = {}
+    for name, some in scans.items():
+        before = see(old, some, threads=threads)
+        pairs[name] = Pair(before, see(new, some, threads=threads) if rounds.kept else before)
+    return Comparison(pairs, rate)
 
 
 def write_tuned(
     old: Detector,
     config: TrainingConfig,
-    material: Material,
+    data: Divided,
     rounds: FineTuned,
     comparison: Comparison,
     out: Path,
     *,
+    wanted: str,
+    guarded: str | None,
+    guard: Guard,
     title: str,
     story: Mapping[str, Any],
-    notes: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> Tuned:
     """Write the detector with its story, the comparison and the page.
 
@@ -137,46 +165,51 @@ def write_tuned(
     ----------
     old
         The detector as it was.
-    config, material, rounds, comparison
+    config, data, rounds, comparison
         How and with what it was trained, and what came of it.
     out
         Folder to write to.
+    wanted, guarded
+        Groups of the comparison in which more was to be found, and in which not less.
+    guard
+        What was a gain, and when rounds ended.
     title
         Of the page and of the section of the card.
     story
         What was done, in plain types, for the origin of the detector.
     notes
-        What the user should know.
+        What else the user should know.
 
     Raises
     ------
     OutputError
         If something cannot be written.
     """
-    said = (*notes, _verdict(rounds))
     rows = comparison.rows(seed=config.seed)
+    said = (*_verdict(rounds, rows, wanted, guarded, guard), *notes)
+    hashes = {**data.choice.hashes, **data.test.hashes}
+    told = {**story, "guard": guard.to_dict()}
     own = {
-        **story,
+        **told,
         "config": config.to_dict(),
-        "data": {"sha256": material.digest, "hashes": dict(material.hashes)},
+        "data": {"sha256": data.choice.digest, "hashes": hashes},
         "kept_round": rounds.kept,
         "parent": dict(old.origin),
     }
     bare = detector_of(config, rounds.weights)
-    card = old.card + _card(title, rows, said)
-    detector = Detector(config.detector, bare.network, own, card)
+    detector = Detector(config.detector, bare.network, own, old.card + _card(title, rows, said))
     page = Page(
         title,
-        f"{comparison.lesions.height:,} lesions in {comparison.scans.height:,} scans",
+        f"{comparison.lesions.height:,} lesions in {comparison.scans:,} scans",
         [
-            Section("Before and after", [before_and_after(rows, comparison.threshold)]),
-            Section("Rounds", [*_notes(said), _rounds(rounds)]),
-            Section("Provenance", [Provenance(material.hashes, {**story, **config.to_dict()})]),
+            Section("Before and after", [*_notes(said), before_and_after(rows)]),
+            Section("Rounds", [_rounds(rounds, guard.rate)]),
+            Section("Provenance", [Provenance(hashes, {**told, **config.to_dict()})]),
         ],
     )
     with atomic_path(Path(out) / TABLE) as partial:
         plain = {
-            **story,
+            **told,
             **rounds.to_dict(),
             "notes": list(said),
             "before_and_after": [_plain(row) for row in rows],
@@ -187,29 +220,68 @@ def write_tuned(
     return Tuned(detector, rounds, comparison, tuple(rows), said)
 
 
-def _verdict(rounds: FineTuned) -> str:
-    done = len(rounds.scores) - 1
+def _verdict(
+    rounds: FineTuned,
+    rows: Sequence[Mapping[str, Any]],
+    wanted: str,
+    guarded: str | None,
+    guard: Guard,
+) -> tuple[str, ...]:
+    """What was decided in the scans to choose with, and what the scans to test with say of it."""
+    done = len(rounds.looks) - 1
+    why = f"no round of {done} found clearly more of {wanted!r}"
+    if guarded is not None:
+        why += f" without losing more than {guard.margin:g} of {guarded!r}"
     if rounds.kept == 0:
-        return f"none of {done} rounds was better within the margin: the weights are the old ones"
+        return (f"nothing gained: {why}; the detector is the old one, unchanged",)
+    first = f"the weights are those of round {rounds.kept} of {done}"
     if rounds.stopped:
-        return f"round {done} lost more than the margin: the weights are those of {rounds.kept}"
-    return f"the weights are those of round {rounds.kept} of {done}"
+        first += f"; round {done} lost more than {guard.margin:g} of {guarded!r}, which ended it"
+    whole = {row["group"]: row for row in rows if row["size"] == ALL}
+    said = [first, _judged(whole[wanted], wanted, "gain", 1.0)]
+    if guarded is not None:
+        said.append(_judged(whole[guarded], guarded, "cost", -1.0))
+    return tuple(said)
+
+
+def _judged(row: Mapping[str, Any], group: str, what: str, sense: float) -> str:
+    """Whether the interval of a change shows a gain, or a cost."""
+    change = row["change"]
+    counts = f"{row['gained']} lesions gained, {row['lost']} lost of {row['n']}"
+    if change.low is None or change.high is None:
+        return f"{group!r}, test: {counts}; a {what} is neither shown nor excluded, {change.reason}"
+    near, far = sorted((sense * change.low, sense * change.high))
+    ends = f"{change.low:+.3f} to {change.high:+.3f}"
+    interval = f"change in sensitivity {change.value:+.3f} ({ends})"
+    if near > 0.0:
+        return f"{group!r}, test: a {what} is shown: {interval}; {counts}"
+    if far < 0.0:
+        return f"{group!r}, test: the reverse of a {what} is shown: {interval}; {counts}"
+    return f"{group!r}, test: no {what} is shown: {interval}; {counts}"
 
 
 def _notes(notes: Sequence[str]) -> list[Block]:
     return [Note(f"{text[0].upper()}{text[1:]}.") for text in notes]
 
 
-def _rounds(rounds: FineTuned) -> TableBlock:
-    names = list(rounds.scores[0])
-    columns = [f"{what}, {name}" for name in names for what in ("loss", "Dice", "sensitivity")]
+def _rounds(rounds: FineTuned, rate: float) -> TableBlock:
+    names = list(rounds.looks[0])
+    columns = [
+        f"{what}, {name}"
+        for name in names
+        for what in ("sensitivity", "gained", "lost", "mean sensitivity", "false per scan")
+    ]
     rows: list[list[Cell]] = []
-    for number, scores in enumerate(rounds.scores):
+    for number, looks in enumerate(rounds.looks):
         cells: list[Cell] = [f"{number}, kept" if number == rounds.kept else str(number)]
         for name in names:
-            cells += [scores[name].loss, scores[name].dice, scores[name].sensitivity]
+            one = looks[name]
+            cells += [one.sensitivity, one.gained, one.lost, one.mean_sensitivity, one.false]
         rows.append(cells)
-    caption = "Patches of held-out hosts with synthetic lesions of fixed seeds; 0 is as it was."
+    caption = (
+        f"Whole scans that the weights were chosen with; 0 is as it was. Sensitivity is that at "
+        f"{rate:g} false candidates per scan; false ones are counted at a probability of 0.5."
+    )
     return TableBlock(["round", *columns], rows, caption)
 
 
@@ -229,6 +301,7 @@ def _card(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -
     return (
         f"\n## {title}\n\nWhat is said above is of the detector before. Calibrations and operating "
         f"points of it do not hold for this one.\n\n{remarks}\n"
-        "Synthetic lesions of fixed seeds in whole held-out hosts:\n\n"
+        "Synthetic lesions of fixed seeds in whole scans that neither the training nor the choice "
+        "of weights used:\n\n"
         "| what | n | before | after | change |\n|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
     )

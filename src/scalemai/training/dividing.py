@@ -1,0 +1,118 @@
+"""Cases in three parts: to learn from, to choose the weights with, to test with.
+
+Weights that were chosen because they did well in some scans do better there than elsewhere, so
+what is gained is read from scans that nothing was chosen with either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from scalemai.errors import ConfigError
+from scalemai.training.cache import Cache
+from scalemai.training.config import TrainingConfig
+from scalemai.training.material import Lesions, Material, choose_cases
+from scalemai.training.watching import Scans
+
+__all__ = ["FEWEST_CASES", "Divided", "divide"]
+
+FEWEST_CASES = 3
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Cases in three parts.
+
+    Parameters
+    ----------
+    choice
+        What is learned from; its held-out cases are those to choose with.
+    test
+        The same, with the cases to test with held out.
+    """
+
+    choice: Material
+    test: Material
+
+    def growing(self, lesions: Lesions) -> Divided:
+        """The same cases with other lesions."""
+        return Divided(replace(self.choice, lesions=lesions), replace(self.test, lesions=lesions))
+
+    def scans(self, config: TrainingConfig, repeats: int) -> tuple[Scans, Scans]:
+        """Whole scans to choose with and to test with, with lesions that no patch has.
+
+        Parameters
+        ----------
+        config
+            Its seed, and at most how many hosts of each part are looked at.
+        repeats
+            Sets of lesions in each host.
+
+        Raises
+        ------
+        ConfigError
+            If ``repeats`` is below 1.
+        """
+        if repeats < 1:
+            raise ConfigError(f"{repeats} is impossible", where="repeats", fix="give 1 or more")
+        choice, test = (_scans(one, config, repeats) for one in (self.choice, self.test))
+        return choice, test
+
+
+def divide(cache: Cache, config: TrainingConfig, lesions: Lesions, *, where: str) -> Divided:
+    """Divide prepared cases.
+
+    Which part a case is in depends on names and the seed alone. Those that a training with the
+    same seed and cases held out are to test with, as far as they go: the detector that is trained
+    on has not learned from them either.
+
+    Parameters
+    ----------
+    cache
+        All prepared cases.
+    config
+        Its seed, and the share that is held out for the last two parts together; at least two
+        cases are.
+    lesions
+        What is grown.
+    where
+        What the cases are called in messages.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than three cases.
+    """
+    if len(cache) < FEWEST_CASES:
+        what = f"{len(cache)} cases are too few to learn from, to choose with and to test with"
+        raise ConfigError(what, where=where, fix=f"give {FEWEST_CASES} or more")
+    share = max(config.validation.share, 2.0 / len(cache))
+    own = replace(config, validation=replace(config.validation, share=share))
+    both = choose_cases(cache, own, lesions)
+    assert both.held_out is not None  # the share is above 0
+    held = _first_held_out_first(both.held_out, config.seed)
+    tested = (len(held) + 1) // 2
+    test, choice = (both.held_out.subset(sorted(some)) for some in (held[:tested], held[tested:]))
+    return Divided(replace(both, held_out=choice), replace(both, held_out=test))
+
+
+def _scans(material: Material, config: TrainingConfig, repeats: int) -> Scans:
+    assert material.held_out is not None  # divide holds some out
+    seeds = (replace(config, seed=config.seed + number) for number in range(repeats))
+    patches = [one for seed in seeds if (one := material.held_out_patches(seed)) is not None]
+    hosts = list(material.held_out.cases.values())
+    return Scans(hosts[: config.validation.scans or None], patches)
+
+
+def _first_held_out_first(held: Cache, seed: int) -> list[str]:
+    """Ids by how soon :func:`choose_cases` holds them out of the cases like them."""
+    place: dict[str, tuple[float, str]] = {}
+    for names in (held.ids_of("real"), held.ids_of("normal")):
+        order = sorted(names, key=lambda name: _key(seed, name))
+        place |= {name: ((n + 0.5) / len(order), name) for n, name in enumerate(order)}
+    return sorted(place, key=place.__getitem__)
+
+
+def _key(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()
