@@ -27,7 +27,7 @@ def compare(
         str,
         typer.Option(
             help="Metrics, comma-separated; of detectors: auroc, sensitivity, specificity, "
-            "lesion_sensitivity."
+            "lesion_sensitivity, froc."
         ),
     ] = "dsc",
     classes: Annotated[
@@ -89,7 +89,8 @@ def _detectors(results: list[str], question: Question, out: Path, metadata: Path
     remark(found.notes)
     page = write_detection(found, out)
     for row in found.pairs.iter_rows(named=True):
-        line = f"{row['metric']} · {row['class']}: {row['first']} against {row['second']}: "
+        at = f" at {row['at']}" if row["at"] else ""
+        line = f"{row['metric']}{at} · {row['class']}: {row['first']} against {row['second']}: "
         if row["difference"] is not None:
             line += f"{row['value_first']:.3f} and {row['value_second']:.3f}, "
             line += f"difference {row['difference']:.3f}"
@@ -97,6 +98,8 @@ def _detectors(results: list[str], question: Question, out: Path, metadata: Path
                 line += f" ({row['difference_low']:.3f} to {row['difference_high']:.3f})"
             if row["p_holm"] is not None:
                 line += f", p {row['p_holm']:.3g}"
+            if row["p_equivalent_holm"] is not None:
+                line += f", equivalent within {row['margin']:g} p {row['p_equivalent_holm']:.3g}"
             line += "; "
         typer.echo(line + row["verdict"])
     typer.echo(page)

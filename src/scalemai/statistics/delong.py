@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scalemai.statistics.estimate import Estimate
 
-__all__ = ["TOO_FEW", "auc_interval", "delong", "normal_quantile"]
+__all__ = ["TOO_FEW", "auc_interval", "components", "delong", "normal_quantile"]
 
 _Floats = NDArray[np.float64]
 
@@ -35,16 +35,34 @@ def delong(truth: NDArray[np.bool_], scores: _Floats) -> tuple[_Floats, _Floats]
     tuple
         AUC (s,) and covariance (s, s), which is zero below two positives or two negatives.
     """
+    m, n = int(truth.sum()), int((~truth).sum())
+    above, below = components(truth, scores)
+    covariance = np.zeros((len(scores), len(scores)))
+    if min(m, n) > 1:
+        covariance = np.atleast_2d(np.cov(above)) / m + np.atleast_2d(np.cov(below)) / n
+    return above.mean(axis=1), covariance
+
+
+def components(truth: NDArray[np.bool_], scores: _Floats) -> tuple[_Floats, _Floats]:
+    """Share of negatives below each positive, and of positives above each negative; ties half.
+
+    Parameters
+    ----------
+    truth, scores
+        As of :func:`delong`.
+
+    Returns
+    -------
+    tuple
+        Arrays (s, positives) and (s, negatives); the mean of each row is the AUC.
+    """
     from scipy.stats import rankdata
 
     m, n = int(truth.sum()), int((~truth).sum())
     together = rankdata(scores, axis=1)
     above = (together[:, truth] - rankdata(scores[:, truth], axis=1)) / n
     below = 1 - (together[:, ~truth] - rankdata(scores[:, ~truth], axis=1)) / m
-    covariance = np.zeros((len(scores), len(scores)))
-    if min(m, n) > 1:
-        covariance = np.atleast_2d(np.cov(above)) / m + np.atleast_2d(np.cov(below)) / n
-    return above.mean(axis=1), covariance
+    return above, below
 
 
 def auc_interval(area: float, variance: float, m: int, n: int, level: float) -> Estimate:

@@ -104,14 +104,34 @@ def test_areas_are_compared_by_delong_and_by_resampled_patients(
     assert found["verdict"][0] == "A is better"
 
 
-def test_scans_of_one_patient_have_an_interval_of_patients_and_no_delong_test(
+def test_areas_of_patients_with_several_scans_are_tested_by_patient(
     tmp_path: Path, truth: np.ndarray, scores: list[np.ndarray]
 ) -> None:
     folders = three(tmp_path, truth, scores, scans=2)
     row = compare_detectors(folders[:2], asked("auroc")).pairs.row(0, named=True)
-    assert (row["n_cases"], row["n"], row["p"]) == (80, 40, None)
-    assert (row["difference_low"], row["method"]) == (row["resampled_low"], "patient bootstrap")
-    assert "80 scans are of 40 patients" in row["verdict"]
+    assert (row["n_cases"], row["n"], row["method"]) == (80, 40, "obuchowski, paired")
+    assert (row["p"] < 0.05) == (row["difference_low"] > 0 or row["difference_high"] < 0)
+    assert row["resampled_low"] == pytest.approx(row["difference_low"], abs=0.04)
+    assert row["p"] != compare_auc_delong(truth, scores[0], scores[1]).p
+
+
+def test_detectors_are_equivalent_only_where_that_was_shown(
+    tmp_path: Path, truth: np.ndarray, scores: list[np.ndarray]
+) -> None:
+    near = scores[0] + np.random.default_rng(3).normal(0, 0.02, 80)
+    folders = [patients(tmp_path / "A", truth, scores[0]), patients(tmp_path / "B", truth, near)]
+    metrics = ("auroc", "sensitivity")
+    wide = compare_detectors(folders, asked(*metrics)).pairs
+    assert wide["margin"].to_list() == [0.05, 0.05]
+    area = wide.row(0, named=True)
+    assert area["verdict"] == "equivalent within the margin"
+    assert -0.05 < area["equivalence_low"] < area["equivalence_high"] < 0.05
+    # The areas of forty positives show it; as many yes-or-no answers do not.
+    assert wide["equivalent"].to_list() == [True, False]
+    narrow = compare_detectors(folders, asked("auroc", margins={"auroc": 1e-4})).pairs
+    assert narrow["verdict"].to_list() == ["inconclusive"]
+    with pytest.raises(ConfigError, match="5 is no margin of auroc"):
+        compare_detectors(folders, asked("auroc", margins={"auroc": 5.0}))
 
 
 def test_what_has_no_negatives_says_why_there_is_no_area(tmp_path: Path) -> None:
@@ -223,7 +243,7 @@ def test_lesions_are_paired_by_case_and_number_and_tested_by_patient(tmp_path: P
     assert (row["n_cases"], row["n"], row["positives"]) == (8, 8, 22)
     assert (row["both"], row["only_first"], row["only_second"], row["neither"]) == (2, 18, 0, 2)
     assert row["difference"] == pytest.approx(18 / 22)
-    assert row["difference_low"] < 18 / 22 < row["difference_high"]
+    assert row["difference_low"] is None  # eight patients are too few to resample
     assert row["p"] == pytest.approx(2 / 2**6)  # six patients, not eighteen lesions, differ
     assert row["verdict"] == "A is better"
 

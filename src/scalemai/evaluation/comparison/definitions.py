@@ -110,19 +110,33 @@ DEFINITIONS: dict[str, tuple[Definition, ...]] = {
         Definition(
             "detectors-difference/1", "difference", "difference of detectors", "", None,
             "First minus second on the units that both have. Areas under ROC curves: DeLong's "
-            "paired interval. Sensitivity of positives, specificity of negatives, sensitivity of "
-            "lesions: Newcombe's paired interval. Where patients have several units: an interval "
-            "from resampled patients (BCa).",
-            "DeLong et al., Biometrics 1988;44:837; Newcombe, Stat Med 1998;17:2635; "
-            "Efron, J Am Stat Assoc 1987;82:171",
+            "paired interval, where patients have several scans Obuchowski's with Student's t. "
+            "Sensitivity, specificity and sensitivity for lesions: Newcombe's "
+            "paired interval, where patients have several units that of resampled patients (BCa). "
+            "Sensitivity at rates of false positives per scan (FROC): resampled patients.",
+            "DeLong et al., Biometrics 1988;44:837; Obuchowski, Biometrics 1997;53:567; "
+            "Newcombe, Stat Med 1998;17:2635; Efron, J Am Stat Assoc 1987;82:171",
         ),
         Definition(
             "detectors-test/1", "p_holm", "adjusted p of the difference", "", None,
-            "Two-sided, Holm over all pairs of a class: DeLong's paired test of areas; McNemar's "
-            "exact test of rates, and where patients have several units its extension, in which "
-            "the sign of each patient's difference is tossed. No test of areas then.",
-            "McNemar, Psychometrika 1947;12:153; Fisher, The Design of Experiments, 1935; "
+            "Two-sided, Holm over all pairs of a class (FROC: and all rates): DeLong's or, where "
+            "patients have several scans, Obuchowski's test of areas; McNemar's exact test of "
+            "rates, and where patients have several units its extension, in which the sign of each "
+            "patient's difference is tossed; of FROC rates one minus the highest level at which "
+            "the resampled interval excludes zero.",
+            "DeLong et al., Biometrics 1988;44:837; Obuchowski, Biometrics 1997;53:567; McNemar, "
+            "Psychometrika 1947;12:153; Fisher, The Design of Experiments, 1935; "
             "Holm, Scand J Stat 1979;6:65",
+        ),
+        Definition(
+            "detectors-equivalence/1", "p_equivalent_holm", "adjusted p of equivalence", "", None,
+            "Two one-sided tests that detectors differ by less than the margin, Holm over all "
+            "pairs of a class (FROC: and all rates): of areas with the variance of their test and "
+            "Student's t, of rates Tango's score test or, where patients have several units, and "
+            "of FROC rates, from the interval of resampled patients. "
+            "equivalence_low and equivalence_high are the interval that decides, of confidence "
+            "one minus twice the level.",
+            "Schuirmann, J Pharmacokinet Biopharm 1987;15:657; Tango, Stat Med 1998;17:891",
         ),
     ),
 }  # fmt: skip

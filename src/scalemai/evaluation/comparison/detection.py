@@ -1,4 +1,4 @@
-"""Comparison of detectors: areas under ROC curves, sensitivity, specificity, lesions found."""
+"""Comparison of detectors: areas under ROC curves, rates, lesions found, FROC curves."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from scalemai.evaluation.comparison.detectors import (
     knowing_patients,
     paired,
 )
+from scalemai.evaluation.comparison.froc_comparison import classes_of, compare_curves
 from scalemai.evaluation.comparison.locating import DETECTION, Located, locate
 from scalemai.evaluation.comparison.pairs import IDENTICAL, adjust
 from scalemai.evaluation.comparison.patients import read_patients
@@ -33,13 +34,16 @@ from scalemai.evaluation.tables import read_table
 __all__ = ["DetectionComparison", "compare_detectors", "is_of_detectors"]
 
 _PAIRS: Mapping[str, type[pl.DataType]] = {
-    "metric": pl.String, "class": pl.String, "first": pl.String, "second": pl.String,
+    "metric": pl.String, "class": pl.String, "at": pl.String,
+    "first": pl.String, "second": pl.String,
     "n_cases": pl.Int64, "n": pl.Int64, "positives": pl.Int64, "negatives": pl.Int64,
     "value_first": pl.Float64, "value_second": pl.Float64,
     "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64,
     "method": pl.String, "resampled_low": pl.Float64, "resampled_high": pl.Float64,
     "both": pl.Int64, "only_first": pl.Int64, "only_second": pl.Int64, "neither": pl.Int64,
     "p": pl.Float64, "p_holm": pl.Float64, "p_mid": pl.Float64, "p_mid_holm": pl.Float64,
+    "margin": pl.Float64, "p_equivalent": pl.Float64, "p_equivalent_holm": pl.Float64,
+    "equivalence_low": pl.Float64, "equivalence_high": pl.Float64, "equivalent": pl.Boolean,
     "threshold_first": pl.String, "threshold_second": pl.String,
     "missing_first": pl.Int64, "missing_second": pl.Int64,
     "verdict": pl.String, "reason": pl.String,
@@ -106,7 +110,8 @@ def compare_detectors(
         As of :func:`scalemai.evaluation.comparison.comparing.compare`; results are folders of
         evaluations, or tables of kind ``patients`` or ``lesions``.
     question
-        Metrics ``auroc``, ``sensitivity``, ``specificity``, ``lesion_sensitivity``. Thresholds
+        Metrics ``auroc``, ``sensitivity``, ``specificity``, ``lesion_sensitivity`` and ``froc``
+        (sensitivity for lesions at each rate of false positives per scan). Thresholds
         are those that the tables state: a column ``threshold``, else how the cases were scored;
         else a score of at least 0.5.
 
@@ -119,9 +124,6 @@ def compare_detectors(
     UnreadableFileError
         If a file cannot be read.
     """
-    if question.margins:
-        what = "there is no test of equivalence of detectors"
-        raise ConfigError(what, where="margin", fix="leave it out")
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     lacking: list[tuple[str, str, str]] = []
@@ -131,6 +133,18 @@ def compare_detectors(
     algorithms: tuple[str, ...] = ()
     patients = None if metadata is None else read_patients(metadata)
     for number, metric in enumerate(question.metrics):
+        if metric == "froc":
+            curves = compare_curves(results, question, number, patients, metadata)
+            algorithms = curves.algorithms
+            notes += curves.notes
+            lacking += curves.unpaired
+            definitions |= {one.id: one for one in curves.definitions}
+            files |= curves.files
+            for family in curves.rows:
+                rows += _judged(list(family), question)
+            for case, text in curves.digests.items():
+                digests.setdefault(case, sha256()).update(text.encode())
+            continue
         detectors, said = _read(results, metric)
         notes += said
         if patients is not None and metadata is not None:
@@ -141,7 +155,9 @@ def compare_detectors(
         definitions |= {one.id: one for each in detectors for one in each.definitions}
         for one in detectors:
             files[f"{one.algorithm} · {metric}"] = sha256(one.origin.read_bytes()).hexdigest()
-        for index, name in enumerate(_classes(detectors, question)):
+        for index, name in enumerate(
+            classes_of([set(one.rows["structure"]) for one in detectors], question)
+        ):
             both = paired(detectors, name, question.missing)
             notes += _remarks(both, metric, algorithms, question)
             lacking += [(metric, unit, names) for unit, names in both.unpaired.items()]
@@ -152,6 +168,7 @@ def compare_detectors(
     settings: dict[str, Any] = {
         "metrics": list(question.metrics), "missing": question.missing, "level": question.level,
         "draws": question.draws, "seed": question.seed, "files": files,
+        "margins": {metric: question.detection_margin(metric) for metric in question.metrics},
     }  # fmt: skip
     if metadata is not None:
         settings["patients"] = sha256(metadata.read_bytes()).hexdigest()
@@ -199,17 +216,6 @@ def _read(
         raise ConfigError(f"{len(read)} detector is nothing to compare", fix=fix)
     refuse_twice([one.algorithm for one in read], "algorithm", read[-1].origin)
     return read, notes
-
-
-def _classes(detectors: Sequence[Detector], question: Question) -> tuple[str, ...]:
-    if question.classes:
-        refuse_twice(list(question.classes), "class", detectors[0].origin)
-        return question.classes
-    every = [set(one.rows["structure"]) for one in detectors]
-    shared = sorted(set.intersection(*every))
-    if not shared:
-        raise ConfigError("no class is common to all detectors", fix="name classes alike")
-    return tuple(shared)
 
 
 def _same_meaning(detectors: Sequence[Detector], metric: str) -> list[str]:
@@ -276,11 +282,23 @@ def _pairs(
             "missing_first": int(both.missing[i]),
             "missing_second": int(both.missing[j]),
         }
-        made = compared(both, i, j, metric, rng=rng, draws=question.draws, level=question.level)
+        made = compared(
+            both, i, j, metric,
+            rng=rng, draws=question.draws, level=question.level,
+            margin=question.detection_margin(metric),
+        )  # fmt: skip
         rows.append(row | made)
+    return _judged(rows, question)
+
+
+def _judged(rows: list[dict[str, Any]], question: Question) -> list[dict[str, Any]]:
+    """Rows of one class, which are one family of tests, with what they show."""
     adjust(rows, ["p"])
     adjust(rows, ["p_mid"])
+    adjust(rows, ["p_equivalent"])
     for row in rows:
+        p = row["p_equivalent_holm"]
+        row["equivalent"] = None if p is None else p < question.level
         row["verdict"] = _verdict(row, question.level)
     return rows
 
@@ -288,11 +306,13 @@ def _pairs(
 def _verdict(row: Mapping[str, Any], level: float) -> str:
     if row.get("difference") is None:
         return f"not computed because {row['reason']}"
+    within = row["equivalent"] is True
     if row["p_holm"] is None:
         same = row.get("only_first") == 0 and row.get("only_second") == 0
         return IDENTICAL if same else f"not tested because {row['reason']}"
     if row["p_holm"] == 1 and row["reason"]:
         return str(row["reason"])
     if row["p_holm"] >= level:
-        return "inconclusive"
-    return f"{row['first' if row['difference'] > 0 else 'second']} is better"
+        return "equivalent within the margin" if within else "inconclusive"
+    better = f"{row['first' if row['difference'] > 0 else 'second']} is better"
+    return f"{better}, but within the margin" if within else better

@@ -52,7 +52,8 @@ def detection_page(found: DetectionComparison) -> Page:
         Paragraph(
             "Detectors are paired by the names of cases, and lesions by case and number. Tests are "
             f"at level {level:g} for all pairs of a class together (Holm). Inconclusive does not "
-            "mean equal."
+            "mean equal: that is shown by a test of its own, that both differ by less than a "
+            "margin (TOST)."
         ),
     ]
     if found.unpaired.height:
@@ -67,7 +68,8 @@ def detection_page(found: DetectionComparison) -> Page:
         rows = found.pairs.filter(pl.col("metric") == metric)
         names = rows["class"].unique(maintain_order=True)
         blocks = [
-            Section(name, [_pairs(rows.filter(pl.col("class") == name), level)]) for name in names
+            Section(name, [_pairs(rows.filter(pl.col("class") == name), metric, level)])
+            for name in names
         ]
         sections.append(Section(metric.replace("_", " "), blocks))
     glossary = Glossary([*found.definitions, *DEFINITIONS["detection_pairs"]])
@@ -77,37 +79,42 @@ def detection_page(found: DetectionComparison) -> Page:
     return Page(title, ", ".join(found.question.metrics), sections)
 
 
-def _pairs(frame: pl.DataFrame, level: float) -> TableBlock:
+def _pairs(frame: pl.DataFrame, metric: str, level: float) -> TableBlock:
+    curves, rates = metric == "froc", metric not in ("auroc", "froc")
     rows: list[list[Cell]] = [
         [
-            row["first"],
-            row["second"],
+            f"{row['first']} - {row['second']}",
+            *((row["at"],) if curves else ()),
             row["verdict"],
             row["positives"],
-            row["negatives"],
+            row["n_cases"] if curves else row["negatives"],
             row["value_first"],
             row["value_second"],
             _difference(row, level),
             row["p_holm"],
-            row["p_mid_holm"],
+            *((row["p_mid_holm"],) if rates else ()),
+            row["p_equivalent_holm"],
         ]
         for row in frame.iter_rows(named=True)
     ]
     columns: list[str | Column] = [
+        "first - second",
+        *(("false positives",) if curves else ()),
+        "verdict",
+        "lesions" if metric in ("froc", "lesion_sensitivity") else "positive",
+        "scans" if curves else "negative",
         "first",
         "second",
-        "verdict",
-        "positive",
-        "negative",
-        "value of first",
-        "of second",
         "difference",
         Column("p", kind="p"),
-        Column("mid-p", kind="p"),
+        *((Column("mid-p", kind="p"),) if rates else ()),
+        Column("p equivalent", kind="p"),
     ]
+    margin = frame["margin"][0] if frame.height else None
     caption = (
         f"Difference: first minus second with its {1 - level:.0%} interval and the number of "
-        "patients. p: two-sided, after Holm; mid-p likewise, for rates only."
+        f"patients. p: two-sided{', and its mid-p' if rates else ''}; p equivalent: that the two "
+        f"differ by less than {margin:g} (TOST). All after Holm."
     )
     return TableBlock(columns, rows, caption)
 

@@ -22,7 +22,11 @@ from scalemai.evaluation.tables import Table
 
 __all__ = ["COLUMNS", "Detector", "Paired", "detectors_of", "knowing_patients", "paired"]
 
-COLUMNS = {"patients": ("positive", "score"), "lesions": ("lesion", "detected")}
+COLUMNS = {
+    "patients": ("positive", "score"),
+    "lesions": ("lesion", "detected"),
+    "candidates": ("candidate", "verdict"),
+}
 """By kind of table, what it has beside names."""
 
 

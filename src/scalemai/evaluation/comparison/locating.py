@@ -17,6 +17,7 @@ DETECTION = {
     "sensitivity": "patients",
     "specificity": "patients",
     "lesion_sensitivity": "lesions",
+    "froc": "candidates",
 }
 """Metrics of detectors, and the table of ours that they are of."""
 

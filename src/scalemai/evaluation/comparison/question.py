@@ -10,7 +10,7 @@ from scalemai.errors import ConfigError
 from scalemai.evaluation.comparison.alignment import Missing
 from scalemai.evaluation.comparison.scale import Better, bounded
 
-__all__ = ["MARGIN", "Question", "parse_question"]
+__all__ = ["DETECTION_MARGIN", "MARGIN", "Question", "parse_question"]
 
 _MISSING: tuple[Missing, ...] = ("worst", "omit")
 _BETTER: tuple[Better, ...] = ("higher", "lower")
@@ -19,6 +19,10 @@ MARGIN = 0.02
 """Largest difference of a metric between 0 and 1 that does not matter, unless stated.
 
 Two points of Dice; author's estimate, to be refined by what matters clinically."""
+
+DETECTION_MARGIN = 0.05
+"""Largest difference of areas, rates and sensitivities of detectors that does not matter, unless
+stated; author's estimate, to be refined by what matters clinically."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Question:
         Classes to compare; by default all that every algorithm has.
     margins
         By metric, the largest difference that does not matter, in the metric's unit; for
-        metrics between 0 and 1 two points if not stated.
+        metrics between 0 and 1 two points if not stated, of detectors five.
     missing
         ``"worst"``: a missing value counts as the worst one. ``"omit"``: the pair is left out.
     better
@@ -90,6 +94,20 @@ class Question:
             return MARGIN
         fix = f"state it in the unit of the metric, for example --margin {metric}=1"
         raise ConfigError("has no margin of equivalence", where=metric, fix=fix)
+
+    def detection_margin(self, metric: str) -> float:
+        """The margin of a metric of detectors.
+
+        Raises
+        ------
+        ConfigError
+            If it is not below one, which no difference exceeds.
+        """
+        margin = self.margins.get(metric, DETECTION_MARGIN)
+        if margin >= 1:
+            fix = "give a difference of fractions, for example 0.05"
+            raise ConfigError(f"{margin:g} is no margin of {metric}", where="margin", fix=fix)
+        return margin
 
 
 def parse_question(

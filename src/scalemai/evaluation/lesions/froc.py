@@ -14,7 +14,7 @@ from scalemai.evaluation.lesions.detections import Detections, Duplicates, Scans
 from scalemai.evaluation.lesions.resampling import resampled, with_exact_end
 from scalemai.statistics.estimate import Estimate, not_computed
 
-__all__ = ["LUNA16_RATES", "Froc", "froc", "froc_of", "ranking"]
+__all__ = ["LUNA16_RATES", "Froc", "froc", "froc_of", "ranking", "reading"]
 
 LUNA16_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False positives per scan at which sensitivity is read.
@@ -124,7 +124,7 @@ def froc_of(
     per_scan = np.append(0.0, false[0] / scans)
     patients = int(np.unique(found.patients).size)
     if lesions:
-        estimates = resampled(_reading(found, at), found, rng=rng, draws=draws, level=level)
+        estimates = resampled(reading(found, at), found, rng=rng, draws=draws, level=level)
     else:
         none = not_computed("there are no lesions that count", n=patients, level=level)
         estimates = [none] * (at.size + 1)
@@ -181,7 +181,7 @@ def ranking(
     return score[last], called
 
 
-def _reading(found: Detections, rates: _Floats) -> Callable[[_Floats], _Floats]:
+def reading(found: Detections, rates: _Floats) -> Callable[[_Floats], _Floats]:
     """Sensitivity at each rate, and their mean, for weights as of :func:`resampled`."""
     lesions, events = found.lesion_scan.size, found.lesion_scan.size + found.false_scan.size
     _, called = ranking(found)
