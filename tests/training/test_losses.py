@@ -55,3 +55,32 @@ def test_a_batch_of_which_nothing_is_known_costs_nothing() -> None:
     loss.backward()
     assert loss.item() == 0.0
     assert torch.count_nonzero(logits.grad) == 0
+
+
+def test_each_patch_counts_alike_whatever_the_size_of_its_lesion() -> None:
+    labels = torch.zeros(2, 8, 8, 8, dtype=torch.uint8)
+    labels[0, :6, :6, :6] = 1
+    labels[1, :2, :2, :2] = 1
+    right = torch.stack([-9.0 * (labels * 2.0 - 1.0), 9.0 * (labels * 2.0 - 1.0)], dim=1)
+    missed = []
+    for patch in (0, 1):
+        logits = right.clone()
+        logits[patch, 0], logits[patch, 1] = 9.0, -9.0
+        each = LossConfig(cross_entropy=0.0, each_patch=True, smooth_voxels=1.0)
+        pooled = LossConfig(cross_entropy=0.0)
+        missed.append([float(SegmentationLoss(1, how)(logits, labels)) for how in (each, pooled)])
+    (large, large_pooled), (small, small_pooled) = missed
+    assert small == pytest.approx(large, rel=0.15)
+    assert small_pooled < 0.1 * large_pooled
+
+
+def test_false_voxels_of_a_patch_without_lesions_cost_in_units_of_the_smoothing() -> None:
+    how = LossConfig(cross_entropy=0.0, each_patch=True, smooth_voxels=10.0)
+    labels = torch.zeros(1, 8, 8, 8, dtype=torch.uint8)
+    for count in (0, 10, 30):
+        found = torch.zeros(8 * 8 * 8)
+        found[:count] = 1.0
+        found = found.reshape(1, 8, 8, 8)
+        logits = torch.stack([40.0 - 80.0 * found, 80.0 * found - 40.0], dim=1)
+        loss = SegmentationLoss(1, how)(logits, labels)
+        assert loss.item() == pytest.approx(1.0 - 10.0 / (10.0 + count), abs=1e-5)

@@ -27,6 +27,7 @@ from scalemai.training.augment import augmentation_for  # noqa: E402
 from scalemai.training.cache import Cache, prepare_cases  # noqa: E402
 from scalemai.training.classes import IGNORE  # noqa: E402
 from scalemai.training.corruption import OrganCorruption  # noqa: E402
+from scalemai.training.material import any_lesion  # noqa: E402
 from scalemai.training.patches import Patches  # noqa: E402
 from scalemai.training.sampling import BINS  # noqa: E402
 
@@ -152,7 +153,24 @@ def test_a_new_lesion_lies_in_its_patch_anywhere_and_has_its_class(cache: Cache)
             assert (known > 0).sum() == first.mask.sum()
             places.append(np.argwhere(made.label == kind).mean(axis=0))
     assert values[1] == pytest.approx(values[2], abs=20)  # classes are drawn evenly
-    assert np.ptp(places, axis=0).min() > 8.0
+    assert np.ptp(places, axis=0).min() > 7.0
+
+
+def test_classes_are_drawn_evenly_from_lesions_that_can_be_of_them(cache: Cache) -> None:
+    spec = replace(SPEC, classes=("pdac", "pnet", "cyst"))
+    wanted = patches(cache, spec=spec, synthetic=any_lesion("pancreas")).wanted
+    assert wanted is not None
+    rng = np.random.default_rng(0)
+    drawn = [wanted.draw(rng, "", 0) for _ in range(600)]
+    kinds = Counter(one.kind for one in drawn)
+    assert {kinds[name] for name in spec.classes} <= set(range(160, 241))
+    assert not any(one.kind == "cyst" and one.contrast == "hyper" for one in drawn)
+    assert any(one.kind == "pdac" and one.contrast == "hyper" for one in drawn)
+    one_class = patches(cache, synthetic=any_lesion("pancreas")).wanted
+    assert one_class is not None
+    specs = [one_class.draw(rng, "", 0) for _ in range(600)]
+    usual = sum(replace(one, diameter_mm=(3.0, 40.0)) == any_lesion("pancreas")[0] for one in specs)
+    assert usual == pytest.approx(300, abs=50)
 
 
 def test_hosts_keep_their_own_lesions(cache: Cache) -> None:

@@ -70,7 +70,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Dice over the batch plus cross-entropy; voxels of unknown class count in neither.
+    """Dice plus cross-entropy; voxels of unknown class count in neither.
 
     Parameters
     ----------
@@ -78,15 +78,24 @@ class LossConfig:
         Weights of the two.
     class_weights
         Weights of background and classes in both; empty for equal ones. Dice has no background.
+    each_patch
+        Take the Dice of every patch and their mean, in place of that of the batch as a whole: a
+        small lesion then counts as much as a large one in another patch.
+    smooth_voxels
+        Added above and below in Dice. For each patch, some voxels are needed: without a lesion in
+        it, Dice falls with the false voxels in units of this number.
     """
 
     dice: float = 1.0
     cross_entropy: float = 1.0
     class_weights: tuple[float, ...] = ()
+    each_patch: bool = False
+    smooth_voxels: float = 1e-5
 
     def __post_init__(self) -> None:
         _within(self, "dice", 0.0, 1e6)
         _within(self, "cross_entropy", 0.0, 1e6)
+        _within(self, "smooth_voxels", 1e-9, 1e6)
         if self.dice + self.cross_entropy <= 0.0:
             raise ConfigError("nothing is lost", where="loss", fix="give one a weight above 0")
         if any(not 0.0 <= weight <= 1e6 for weight in self.class_weights):

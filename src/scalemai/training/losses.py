@@ -1,4 +1,4 @@
-"""Dice over the batch plus cross-entropy, both without the voxels whose class nobody knows."""
+"""Dice plus cross-entropy, both without the voxels whose class nobody knows."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ class SegmentationLoss(nn.Module):  # type: ignore[misc]  # mypy does not follow
         weights = torch.tensor(config.class_weights or (1.0,) * (1 + classes))
         self.register_buffer("weights", weights, persistent=False)
         self._config = config
-        # Of the batch as a whole: most patches lack most classes, and an empty one says little.
-        self._dice = DiceLoss(batch=True, reduction="none")
+        smooth = config.smooth_voxels
+        self._dice = DiceLoss(
+            batch=not config.each_patch, reduction="none", smooth_nr=smooth, smooth_dr=smooth
+        )
 
     def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss of a batch.
@@ -71,6 +73,7 @@ class SegmentationLoss(nn.Module):  # type: ignore[misc]  # mypy does not follow
         inside = known[:, None].to(logits.dtype)
         found = torch.softmax(logits, dim=1)[:, 1:] * inside
         wanted = torch.stack([labels == n for n in range(1, logits.shape[1])], dim=1)
-        each = self._dice(found, wanted.to(logits.dtype) * inside).flatten()
+        each = self._dice(found, wanted.to(logits.dtype) * inside)
+        each = each.reshape(-1, found.shape[1]).mean(dim=0)
         weights = self.weights[1:]
         return (each * weights).sum() / weights.sum().clamp_min(1e-8) * known.any()

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from scalemai.errors import ConfigError
 from scalemai.synthesis.populations.population import TumorPopulation
@@ -23,8 +24,9 @@ Lesions = TumorPopulation | Sequence[LesionSpec] | None
 
 _USUAL_MM = (3.0, 40.0)
 
-_CONTRASTS_HU = (10.0, 13.0, 17.0, 22.0, 30.0, 40.0, 60.0)
-"""Author's choice: from what noise hides to what is plain, small ones more often."""
+_SIGNS: tuple[Literal["hypo", "hyper"], ...] = ("hypo", "hyper")
+_CONTRASTS_HU = (-45.0, -25.0, -15.0, 15.0, 25.0, 45.0)
+"""Author's choice: from what noise nearly hides to what is plain."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +119,15 @@ class Material:
 def any_lesion(organ: str) -> tuple[LesionSpec, ...]:
     """Lesions of an organ of all kinds and of 3 to 40 mm, for those who ask for no others.
 
-    Half of them look as the facts of their kind say. The others differ from their organ by a
-    contrast of either sign that is drawn whatever the kind, half of these with a rim: a detector
-    that has seen textbook lesions only misses those that hardly differ from their organ.
+    Half of them look as the facts of their kind say. The others are darker or brighter than
+    their organ whatever their kind, some with a rim or a dead core: a detector that has seen
+    textbook lesions only misses others.
     """
     usual = LesionSpec(organ=organ, diameter_mm=_USUAL_MM)
     others = [
-        replace(usual, contrast_hu=sign * size_hu, rim=rim)
-        for size_hu in _CONTRASTS_HU
-        for sign in (-1.0, 1.0)
-        for rim in (None, True)
+        replace(usual, necrosis=True),
+        *(replace(usual, contrast=sign, rim=rim) for sign in _SIGNS for rim in (None, True)),
+        *(replace(usual, contrast_hu=contrast_hu) for contrast_hu in _CONTRASTS_HU),
     ]
     return (usual,) * len(others) + tuple(others)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
@@ -137,13 +138,21 @@ class Wanted:
         """
         if self.population is not None:
             return self.population.sample(key, 1, seed)
-        spec = _one_of(self.specs, rng)
-        ranges = _by_bin(spec.diameter_mm)
-        spec = replace(spec, diameter_mm=_one_of(ranges, rng))
-        kinds = [kind.name for kind in spec.possible_kinds if kind.name in self.classes]
-        if spec.kind is None and kinds:
-            spec = replace(spec, kind=_one_of(kinds, rng))
-        return spec
+        spec = _one_of(_one_of(self._choices, rng), rng)
+        return replace(spec, diameter_mm=_one_of(_by_bin(spec.diameter_mm), rng))
+
+    @cached_property
+    def _choices(self) -> tuple[tuple[LesionSpec, ...], ...]:
+        """Specs by class, where they can be of several; else all of them."""
+        own = [_of_kind(self.specs, name) for name in self.classes]
+        rest = tuple(
+            spec
+            for spec in self.specs
+            if spec.kind is not None or not any(k.name in self.classes for k in spec.possible_kinds)
+        )
+        chosen = [some for some in own if some]
+        # Specs that name their kind, or can be of no class, are as likely as each of the others.
+        return (*chosen, *((one,) for one in rest)) if chosen else (self.specs,)
 
     @cached_property
     def sites(self) -> tuple[str | None, ...]:
@@ -223,6 +232,16 @@ def draw_voxel(case: TrainingCase, part: int, rng: np.random.Generator) -> tuple
     inside = np.argwhere(case.part_of[case.read((i, j, k)).tissue] == part) + span[:, 0]
     a, b, c = inside[int(rng.integers(len(inside)))].tolist()
     return a, b, c
+
+
+def _of_kind(specs: Sequence[LesionSpec], name: str) -> tuple[LesionSpec, ...]:
+    """Those of open kind that can be of this one, of it."""
+    made = []
+    for spec in specs:
+        if spec.kind is None and any(kind.name == name for kind in spec.possible_kinds):
+            with suppress(ConfigError):  # a bright cyst
+                made.append(replace(spec, kind=name))
+    return tuple(made)
 
 
 def _by_bin(diameter_mm: tuple[float, float]) -> list[tuple[float, float]]:
