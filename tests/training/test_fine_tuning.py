@@ -327,12 +327,13 @@ def _bare(spec: DetectorSpec) -> TrainingConfig:
 
 def _line(inputs: int, outputs: int, below_hu: float = 90.0) -> torch.nn.Module:
     """Calls a lesion what is darker than some HU within the organ's mask."""
-    network = torch.nn.Conv3d(inputs, outputs, 1)
+    network = torch.nn.Sequential(torch.nn.Conv3d(inputs, 2, 1), torch.nn.Conv3d(2, outputs, 1))
     with torch.no_grad():
-        network.weight.zero_()
-        network.bias.zero_()
-        network.weight[1, :, 0, 0, 0] = torch.tensor([-20.0, 30.0])[:inputs]
-        network.bias[1] = 20.0 * (2.0 * (below_hu + 175.0) / 425.0 - 1.0) - 30.0
+        for value in network.parameters():
+            value.zero_()
+        network[0].weight[0, :, 0, 0, 0] = torch.tensor([-20.0, 30.0])[:inputs]
+        network[0].bias[0] = 20.0 * (2.0 * (below_hu + 175.0) / 425.0 - 1.0) - 30.0
+        network[1].weight[1, 0] = 1.0
     return network
 
 

@@ -78,7 +78,7 @@ def transfer(
     ] = 0.5,
     curve: Annotated[
         str | None,
-        typer.Option(help="Few-shot curve for these numbers of cases, e.g. 1,2,5,10, and scratch."),
+        typer.Option(help="Few-shot curve for these numbers of cases, e.g. 0,1,2,5; and scratch."),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="For a curve: draws of cases.")] = 3,
     test_share: Annotated[
@@ -211,7 +211,7 @@ def _plan(curve: str, draws: int, test_share: float, real: int | None, restart: 
     try:
         sizes = tuple(int(text) for text in curve.split(",") if text.strip())
     except ValueError as error:
-        fix = "give whole numbers, for example 1,2,5,10"
+        fix = "give whole numbers, for example 0,1,2,5,10"
         raise ConfigError(f"{curve!r} are no numbers of cases", where="--curve", fix=fix) from error
     return FewShot(sizes, draws, test_share)
 
@@ -225,6 +225,8 @@ def _curve(
     lesions: Lesions,
 ) -> int:
     """Run a learning curve; the exit code says whether all of it is done."""
+    import polars as pl
+
     from scalemai.cli.report import follow
     from scalemai.training.transfer.few_shot import (
         lesion_dice,
@@ -232,6 +234,7 @@ def _curve(
         start_few_shot,
         write_table,
     )
+    from scalemai.training.transfer.few_shot_summary import summarise, write_summary
 
     measure = partial(lesion_dice, threads=config.compute.threads or None)
     with open_few_shot(config, cache, out, start, plan=plan, lesions=lesions) as ledger:
@@ -240,6 +243,10 @@ def _curve(
         )
         code = follow(run, "trained")
     table = write_table(out)
+    rows = summarise(pl.read_csv(table))
+    write_summary(table, rows)
+    for row in rows:
+        typer.echo(f"{row['n_real']} cases, {row['group']}: {row['estimate']}", err=True)
     typer.echo(table)
     typer.echo(f"next: scalemai scaling {table} --out {out / 'scaling'}", err=True)
     return code

@@ -128,5 +128,8 @@ def read_detector(folder: Path) -> Detector:
 
 def _packed(detector: Detector) -> bytes:
     state = detector.network.state_dict()
-    packed: bytes = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+    # Some networks have one tensor under several names, which the format wants to be copies.
+    packed: bytes = save(
+        {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    )
     return packed

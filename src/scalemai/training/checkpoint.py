@@ -104,7 +104,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         If it cannot be written; the older ones stay.
     """
     record = checkpoint.record
-    weights: bytes = save({n: w.detach().cpu().contiguous() for n, w in checkpoint.weights.items()})
+    # Some networks have one tensor under several names, which the format wants to be copies.
+    plainly = {n: w.detach().cpu().contiguous().clone() for n, w in checkpoint.weights.items()}
+    weights: bytes = save(plainly)
     buffer = io.BytesIO()
     torch.save(dict(checkpoint.optimiser), buffer)
     plain = {

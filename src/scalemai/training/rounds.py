@@ -320,5 +320,5 @@ def pulled_back(weights: Weights, old: Weights, pull: float) -> Weights:
 
 
 def _digest(weights: Weights) -> str:
-    plain = {name: value.detach().cpu().contiguous() for name, value in sorted(weights.items())}
+    plain = {name: w.detach().cpu().contiguous().clone() for name, w in sorted(weights.items())}
     return hashlib.sha256(save(plain)).hexdigest()

@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("monai", reason="networks are MONAI's")
@@ -37,11 +39,17 @@ from scalemai.training.config import (  # noqa: E402
 from scalemai.training.fit import Progress  # noqa: E402
 from scalemai.training.material import Material  # noqa: E402
 from scalemai.training.transfer.few_shot import (  # noqa: E402
+    TABLE,
     few_shot_curve,
     lesion_dice,
     write_table,
 )
 from scalemai.training.transfer.few_shot_plan import FewShot, plan_few_shot  # noqa: E402
+from scalemai.training.transfer.few_shot_summary import (  # noqa: E402
+    over_draws,
+    summarise,
+    write_summary,
+)
 from scalemai.training.transfer.foreign import ForeignCheckpoint, load_foreign  # noqa: E402
 from scalemai.training.transfer.run import transfer  # noqa: E402
 from scalemai.training.transfer.start import Mode, Start, start_from  # noqa: E402
@@ -149,15 +157,15 @@ def test_cases_of_a_draw_are_nested_and_never_tested_on(cache: Cache) -> None:
     plan = FewShot(sizes=(2, 1, 3), draws=5, test_share=0.25)
     runs, test = plan_few_shot(cache, plan, seed=4)
     assert len(test) == 1
-    assert len(runs) == 3 * 5 * 2
+    assert len(runs) == 4 * 5 * 2
     assert len({run.key for run in runs}) == len(runs)
     for draw in range(5):
         own = [run for run in runs if run.draw == draw]
         for group in ("transfer", "scratch"):
             chosen = [set(run.cases) for run in own if run.group == group]
-            assert [len(cases) for cases in chosen] == [1, 2, 3]
-            assert chosen[0] < chosen[1] < chosen[2]
-            assert not chosen[2] & set(test)
+            assert [len(cases) for cases in chosen] == [0, 1, 2, 3]
+            assert chosen[1] < chosen[2] < chosen[3]
+            assert not chosen[3] & set(test)
         assert len({run.seed for run in own}) == 1
     assert len({run.cases for run in runs if len(run.cases) == 1}) > 1
     backwards = cache.subset(reversed(cache.ids))
@@ -169,7 +177,7 @@ def test_impossible_curves_say_what_to_do(cache: Cache) -> None:
         plan_few_shot(cache, FewShot(sizes=(1, 5)), seed=0)
     for name, wrong in (
         ("sizes", {"sizes": ()}),
-        ("sizes", {"sizes": (0, 1)}),
+        ("sizes", {"sizes": (-1, 1)}),
         ("draws", {"draws": 0}),
         ("test_share", {"test_share": 1.0}),
         ("groups", {"groups": ("luck",)}),
@@ -206,20 +214,76 @@ def test_a_curve_is_a_table_that_scaling_reads_and_goes_on_after_a_stop(
         measure=DICE,
         on_outcome=lambda _: seen.append(""),
     )
-    assert len(seen) == 8
+    assert len(seen) == 12
     assert all(p.stat().st_mtime_ns == time for p, time in early.items())
     frame = pl.read_csv(path)
     assert frame.columns == ["n_real", "draw", "seed", "group", "case", "value"]
-    assert frame.height == 2 * 2 * 2 * 2  # groups, sizes, draws, test cases
+    assert frame.height == 2 * 3 * 2 * 2  # groups, sizes with 0, draws, test cases
     assert frame["value"].is_between(0.0, 1.0).all()
     found = read_scaling(path, Question())
     assert [group.name for group in found.groups] == ["scratch", "transfer"]
     # One more draw may be added; another training may not.
     more = replace(plan, draws=3, groups=("scratch",), sizes=(1,))
     few_shot_curve(config, cache, tmp_path, start, plan=more, measure=DICE)
-    assert pl.read_csv(path).height == 16 + 2
+    assert pl.read_csv(path).height == 24 + 2 * 2
     with pytest.raises(ConfigError):
         few_shot_curve(replace(config, steps=3), cache, tmp_path, start, plan=plan, measure=DICE)
+
+
+def test_the_row_without_cases_is_the_start_as_it_is_beside_random_weights(
+    tmp_path: Path, cache: Cache, parent: ForeignCheckpoint
+) -> None:
+    start = partial(started, parent=parent)
+    plan = FewShot(sizes=(0,), draws=1, test_share=0.5)
+    path = few_shot_curve(CONFIG, cache, tmp_path, start, plan=plan, measure=DICE)
+    frame = pl.read_csv(path).sort("group")
+    assert frame["n_real"].to_list() == [0] * 4
+    own = read_detector(tmp_path / "runs" / "transfer-0-0" / "detector")
+    random = read_detector(tmp_path / "runs" / "scratch-0-0" / "detector")
+    weights = start(CONFIG.seed).weights
+    assert all(
+        torch.equal(value, weights[name]) for name, value in own.network.state_dict().items()
+    )
+    fresh = build_network(CONFIG.detector, seed=CONFIG.seed).state_dict()
+    assert all(
+        torch.equal(value, fresh[name]) for name, value in random.network.state_dict().items()
+    )
+    for group, detector in (("transfer", own), ("scratch", random)):
+        for case, value in frame.filter(group=group).select("case", "value").rows():
+            assert value == pytest.approx(DICE(detector, cache[case]))
+
+
+def test_a_summary_has_both_groups_and_their_difference_with_intervals_over_draws(
+    tmp_path: Path,
+) -> None:
+    draws = {"transfer": [0.5, 0.6, 0.7, 0.8], "scratch": [0.2, 0.4, 0.4, 0.6]}
+    rows = [
+        {"n_real": 2, "group": group, "draw": draw, "case": case, "value": value + shift}
+        for group, values in draws.items()
+        for draw, value in enumerate(values)
+        for case, shift in (("a", -0.1), ("b", 0.1))
+    ]
+    rows += [
+        {"n_real": 0, "group": "scratch", "draw": d, "case": "a", "value": 0.0} for d in (0, 1)
+    ]
+    summary = summarise(pl.DataFrame(rows))
+    assert [(row["n_real"], row["group"]) for row in summary] == [
+        (0, "scratch"), (2, "transfer"), (2, "scratch"), (2, "transfer - scratch"),
+    ]  # fmt: skip
+    for row, values in zip(
+        summary[1:], [*draws.values(), np.subtract(*draws.values())], strict=True
+    ):
+        expected = stats.ttest_1samp(values, 0.0).confidence_interval()
+        found = row["estimate"]
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        assert found.value == pytest.approx(np.mean(values))
+        assert found.n == 4
+    assert "2 draws are too few" in summary[0]["estimate"].reason
+    assert over_draws([0.3, 0.3, 0.3]).reason == "every draw gives the same value"
+    path = write_summary(tmp_path / TABLE, summary)
+    again = pl.read_csv(path)
+    assert again["draws"].to_list() == [2, 4, 4, 4]
+    assert again["low"].null_count() == 1
 
 
 def test_dice_is_that_of_known_voxels(cache: Cache) -> None:

@@ -101,11 +101,14 @@ def test_a_curve_is_written_and_named(
     said = transfer(published, data, tmp_path / "out", *words)
     assert said.code == 0, said.err
     assert said.out == f"{tmp_path / 'out' / TABLE}\n"
-    assert "trained 4 / 4" in said.err
+    assert "trained 6 / 6" in said.err
+    assert "0 cases, transfer: " in said.err
+    assert "2 cases, transfer - scratch: " in said.err
     table = pl.read_csv(tmp_path / "out" / TABLE)
     assert set(table["group"]) == {"transfer", "scratch"}
     again = transfer(published, data, tmp_path / "out", *words)
-    assert "4 of 4 cases were done before" in again.err
+    assert "6 of 6 cases were done before" in again.err
+    assert (tmp_path / "out" / "few_shot_summary.csv").is_file()
     assert scalemai("scaling", tmp_path / "out" / TABLE, "--out", tmp_path / "page").code == 0
 
 

@@ -4,10 +4,12 @@
 
     OUT/ledger.jsonl            which runs are done
         few_shot.csv            n_real, draw, seed, group, case, value: what ``scaling`` reads
+        few_shot_summary.csv    means over draws with intervals, and the difference
         runs/GROUP-N-DRAW/      detector and values of a run
 
 The cases of a draw are nested: those of a smaller number are among those of a larger one. Both
-groups of a draw see the same cases with the same seed, and all are tested on the same others.
+groups of a draw see the same cases with the same seed, and all are tested on the same others. With
+0 cases nothing is trained, new lesions included: it shows what the weights are worth as they are.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from scalemai._version import __version__
-from scalemai.detector.files import Detector
+from scalemai.detector.files import Detector, write_detector
+from scalemai.detector.network import build_network
 from scalemai.engine import Ledger, Outcome, Run
 from scalemai.engine import map as map_runs
 from scalemai.errors import ConfigError, UnreadableFileError
@@ -36,7 +40,7 @@ from scalemai.training.classes import IGNORE
 from scalemai.training.config import TrainingConfig
 from scalemai.training.fit import CHECKPOINTS
 from scalemai.training.material import Lesions, Material
-from scalemai.training.train import train
+from scalemai.training.train import DETECTOR, train
 from scalemai.training.transfer.few_shot_plan import FewShot, FewShotRun, plan_few_shot
 from scalemai.training.transfer.run import transfer
 from scalemai.training.transfer.start import Start
@@ -250,7 +254,11 @@ def _learned(
     hosts = cache.ids_of("normal") if lesions is not None else ()
     material = Material(cache.subset([*run.cases, *hosts]), None, run.cases, lesions)
     own = _of_run(config, run.seed)
-    if run.group == "transfer":
+    detector: Detector
+    if not run.cases:
+        detector = _as_it_is(own, run, start(run.seed))
+        write_detector(detector, folder / DETECTOR)
+    elif run.group == "transfer":
         detector = transfer(own, material, folder, start(run.seed))
     else:
         detector = train(own, material, folder)
@@ -268,6 +276,16 @@ def _learned(
         partial_path.write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # three times the detector's size
     return folder
+
+
+def _as_it_is(config: TrainingConfig, run: FewShotRun, start: Start) -> Detector:
+    """The first weights of a group as a detector."""
+    network = build_network(config.detector, seed=run.seed)
+    origin: dict[str, Any] = {"config": config.to_dict()}
+    if run.group == "transfer":
+        network.load_state_dict(start.weights)
+        origin["start"] = dict(start.origin)
+    return Detector(config.detector, network.eval(), origin, "Not trained: a start as it is.\n")
 
 
 def _rows(path: Path) -> list[Mapping[str, object]]:

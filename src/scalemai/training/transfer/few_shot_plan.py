@@ -21,7 +21,8 @@ class FewShot:
     Parameters
     ----------
     sizes
-        Numbers of annotated cases with lesions.
+        Numbers of annotated cases with lesions. 0, the start as it is (the weights that were
+        taken over beside random ones, neither trained), is always among them.
     draws
         How often cases are drawn: without several, nobody knows what the choice of cases does.
     test_share
@@ -35,16 +36,17 @@ class FewShot:
         If a number is impossible.
     """
 
-    sizes: tuple[int, ...] = (1, 2, 5, 10)
+    sizes: tuple[int, ...] = (0, 1, 2, 5, 10)
     draws: int = 3
     test_share: float = 0.3
     groups: tuple[str, ...] = _GROUPS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(sorted(set(self.sizes))))
-        if not self.sizes or self.sizes[0] < 1:
-            fix = "give numbers of cases from 1, for example 1,2,5,10"
-            raise ConfigError(f"{self.sizes} are no sizes", where="sizes", fix=fix)
+        asked = sorted(set(self.sizes))
+        object.__setattr__(self, "sizes", tuple(sorted({0, *asked})))
+        if not asked or asked[0] < 0:
+            fix = "give numbers of cases from 0, for example 0,1,2,5,10"
+            raise ConfigError(f"{tuple(asked)} are no sizes", where="sizes", fix=fix)
         if self.draws < 1:
             raise ConfigError(f"{self.draws} is impossible", where="draws", fix="give 1 or more")
         if not 0.0 < self.test_share < 1.0:
@@ -57,7 +59,7 @@ class FewShot:
 
 @dataclass(frozen=True)
 class FewShotRun:
-    """One training of a learning curve.
+    """One training of a learning curve; without cases, a start that nothing is learned after.
 
     Parameters
     ----------
