@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -156,17 +157,28 @@ def mine(connection: Connection, reader: Reader, read_id: str, lease: str) -> No
         raise LeaseLostError("this read is not yours any more", where=read_id, fix=fix)
 
 
-def ended(connection: Connection, read_id: str) -> None:
-    """Put a read back into the queue, with the mask as it was before it."""
-    values = {
+def ended(connection: Connection, read_id: str, *, untouched: bool = False) -> None:
+    """Put a read back into the queue, with the mask as it was before it.
+
+    Parameters
+    ----------
+    connection
+        Within a transaction that writes.
+    read_id
+        The read.
+    untouched
+        Whether nothing was recorded of it, so that its revision stays.
+    """
+    values: dict[str, Any] = {
         "state": ReadState.OPEN,
         "reader_id": None,
         "lease": None,
         "lease_until_ms": None,
         "runs": None,
-        "revision": reads.c.revision + 1,
         "outcome": None,
     }
+    if not untouched:
+        values["revision"] = reads.c.revision + 1
     connection.execute(update(reads).where(reads.c.read_id == read_id).values(values))
 
 

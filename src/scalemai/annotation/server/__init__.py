@@ -1,0 +1,1 @@
+"""The server of a review: pages, and what they ask for."""
