@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from scalemai.case import Presence
 from scalemai.errors import CaseError
+from scalemai.evaluation.content import content_digest
 from scalemai.evaluation.crops import Crop, crop, empty, read_crops
 from scalemai.evaluation.facts import CaseFacts, phase_of
 from scalemai.evaluation.foreground import several_values
@@ -53,7 +53,7 @@ class CaseResult:
     unusable
         Why the prediction cannot be used; empty if it can.
     files
-        Lesion structure to the digest of its own files, as of
+        Lesion structure to the digest of its voxels, as of
         :class:`scalemai.evaluation.tables.Table`.
     """
 
@@ -115,8 +115,7 @@ def evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
 def _evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
     grid = grid_of(pair)
     files = sources_of(pair, request)
-    digests: dict[Path, str] = {}
-    result = CaseResult(pair.id, case_digest(files, digests))
+    result = CaseResult(pair.id, case_digest(files))
     masks = _Masks.read(pair, request, grid)
     facts = CaseFacts(pair, grid, masks.reference, request.lesions or ()) if request.facts else None
     for name in request.structures:
@@ -125,25 +124,7 @@ def _evaluate_case(pair: PairedCase, request: Request) -> CaseResult:
     result.notes += several_values(pair.reference, _of_reference(request), "reference")
     if pair.prediction is not None:
         result.notes += several_values(pair.prediction, _of_prediction(pair, request), "prediction")
-    scores = {row["structure"]: row["score"] for row in result.patients}
-    for row in result.structures:
-        name = row["structure"]
-        # Empty masks, and maps of zeros, of different cases can be the same bytes.
-        if name in scores and (row["reference_ml"] or row["prediction_ml"] or scores[name]):
-            result.files[name] = case_digest(_files_of(name, pair, files), digests)
     return result
-
-
-def _files_of(
-    name: str, pair: PairedCase, files: Mapping[str, Mapping[str, MaskSource]]
-) -> dict[str, dict[str, MaskSource]]:
-    """What was read for one structure."""
-    predicted = () if pair.prediction is None else pair.prediction.parts(name)
-    parts = {"reference": pair.reference.parts(name), "prediction": predicted}
-    return {
-        role: {part: one for part, one in of.items() if part in parts.get(role, (name,))}
-        for role, of in files.items()
-    }
 
 
 def grid_of(pair: PairedCase) -> Grid:
@@ -257,6 +238,8 @@ def _evaluate(
     if prediction is not None:
         score = _score(name, prediction, probability, masks, request)
     result.patients.append(patient_row(**place, positive=positive, score=score))
+    if mark := content_digest(reference, prediction, probability):
+        result.files[name] = mark
 
 
 def _reference(

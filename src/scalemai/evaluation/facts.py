@@ -177,8 +177,17 @@ class CaseFacts:
             names = tuple(dict.fromkeys((*about.vessels, *about.barriers)))
         own = self._lesions | self._own(place)
         others = [name for name in names if name not in own]
+        if about is None:  # a synthetic case has the masks that changed, its host had more
+            others += [name for name in self._record.named if name not in {*own, *others}]
         masks = self._masks.of(others)
-        return nearest_structure(one, self._grid, masks) or NO_NEIGHBOUR if masks else None
+        lacking = [name for name in others if name not in masks]
+        masks |= self._host.of(lacking) if lacking else {}
+        near = nearest_structure(one, self._grid, masks)
+        if near is not None or not masks:
+            return near
+        # Nothing is near of what can be looked at; what has lost its mask may be.
+        lost = [name for name in others if name in self._record.named and name not in masks]
+        return None if lost else NO_NEIGHBOUR
 
     def _own(self, place: str | None) -> set[str]:
         """The organ with its parts."""

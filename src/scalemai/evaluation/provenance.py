@@ -30,17 +30,13 @@ _TYPES: dict[str, type] = {
 }
 
 
-def case_digest(
-    files: Mapping[str, Mapping[str, MaskSource]], known: dict[Path, str] | None = None
-) -> str:
+def case_digest(files: Mapping[str, Mapping[str, MaskSource]]) -> str:
     """Digest of everything that was read for a case.
 
     Parameters
     ----------
     files
         Role (``"prediction"``, ``"reference"``, ...) to the structures and where each is.
-    known
-        Digests of files that were read before; those that are read are added.
 
     Returns
     -------
@@ -53,7 +49,7 @@ def case_digest(
     UnreadableFileError
         If a file cannot be read.
     """
-    digests: dict[Path, str] = {} if known is None else known
+    digests: dict[Path, str] = {}
     lines: list[str] = []
     for role, sources in files.items():
         for structure, source in sources.items():

@@ -43,11 +43,15 @@ class Grown:
 
 @dataclass(frozen=True)
 class SyntheticRecord:
-    """The lesions of a synthetic case; masks and phase of the CT that it was made from."""
+    """The lesions of a synthetic case; masks and phase of the CT that it was made from.
+
+    ``named`` are all structures that the CT had masks of, ``masks`` those whose files are there.
+    """
 
     lesions: Sequence[Grown] = ()
     masks: Mapping[str, MaskSource] = field(default_factory=dict)
     phase: str | None = None
+    named: tuple[str, ...] = ()
 
 
 def record_of(case: Case) -> Path | None:
@@ -92,7 +96,8 @@ def read_record(path: Path) -> SyntheticRecord:
         what = f"is no record of a synthetic case ({error})"
         raise UnreadableFileError(what, where=path, fix="synthesize the case again") from error
     kept = {name: source for name, source in masks.items() if source.path.is_file()}
-    return SyntheticRecord(lesions, kept, None if phase is None else str(phase))
+    told = None if phase is None else str(phase)
+    return SyntheticRecord(lesions, kept, told, tuple(sorted(masks)))
 
 
 def _grown(recipe: Mapping[str, object]) -> Grown:

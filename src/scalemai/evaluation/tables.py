@@ -45,8 +45,9 @@ class Table:
     version
         Version of the software that made it.
     files
-        Lesion structure to case id to SHA-256 over the prediction and reference of this structure
-        alone, which is the same whatever else was evaluated; no case in which both are empty.
+        Lesion structure to case id to SHA-256 over its voxels
+        (:func:`scalemai.evaluation.content.content_digest`), which is the same whatever else was
+        evaluated and however it is stored; no case in which nothing is drawn or predicted.
 
     Raises
     ------

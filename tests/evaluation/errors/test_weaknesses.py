@@ -119,7 +119,7 @@ def test_duplicates_and_ignored_candidates_are_neither_right_nor_wrong() -> None
 
 def test_unknown_factors_are_reported() -> None:
     found = analysed(planted_lesions().drop("phase"))
-    assert "phase of lesions is not known" in found.notes
+    assert "phase of lesions is not assessed: no table says it" in found.notes
     assert not any("phase" in cell.where[0] for cell in found.misses.cells)
 
 

@@ -53,7 +53,7 @@ class Factors:
         is in none. Sizes also have the classes up to and above each border, since a weakness need
         not respect the bins. Factors with a single value are left out.
     notes
-        Factors that are not known, or of which only some rows have a value.
+        Factors that were not assessed, or of which only some rows have a value.
     """
 
     frame: pl.DataFrame
@@ -115,10 +115,10 @@ def with_factors(
         column = f"factor:{name}"
         unknown = out.height if column not in out.columns else out[column].null_count()
         if unknown == out.height:
-            notes.append(f"{name} of {what} is not known")
+            notes.append(f"{name} of {what} is not assessed: no table says it")
             continue
         if unknown:
-            notes.append(f"{name} of {unknown} of {out.height} {what} is not known")
+            notes.append(f"{name} of {unknown} of {out.height} {what} is not assessed")
         if out[column].drop_nulls().n_unique() > 1:
             merged = _merged(bins) if name == "size" else {}
             classes[name] = dict(_classes(out[column], merged))

@@ -63,7 +63,7 @@ FACT_DEFINITIONS = (
         _OWN,
     ),
     Definition(
-        "lesion-neighbour/1",
+        "lesion-neighbour/2",
         "neighbour",
         "nearest other structure",
         "",
@@ -72,7 +72,9 @@ FACT_DEFINITIONS = (
         f"{NEIGHBOUR_MM:g} mm away: one that holds voxels of it (of several, the one that holds "
         "most) is nearer than any other. The organ, its parts and lesions are none. Within the "
         "organ, vessels, ducts and neighbours that the facts of the organ name are looked at; "
-        f"elsewhere all structures. {NO_NEIGHBOUR!r} if none is so near, empty without any masks.",
+        "elsewhere all structures; a synthetic case has its own masks and, where their files are "
+        f"still there, those of the CT that it was made from. {NO_NEIGHBOUR!r} if none of those "
+        "with masks is so near; empty (not assessed) without any masks, or if masks were lost.",
         _OWN,
     ),
     Definition(

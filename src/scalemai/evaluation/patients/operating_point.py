@@ -50,8 +50,9 @@ class ValidationCase:
     files
         SHA-256 of its prediction and reference files; empty if unknown.
     lesions
-        The same of the files of the structure alone, which does not change with what else is
-        evaluated; empty if unknown, or if there is nothing in them.
+        SHA-256 of the voxels of the structure, which does not change with what else is evaluated
+        or with how masks are stored; empty if unknown, or if no voxel is set. In points chosen
+        by earlier versions, of its files.
     """
 
     case: str
@@ -168,8 +169,8 @@ def apply_operating_point(
     Raises
     ------
     ConfigError
-        If a case was among the validation cases, by its files, its id or its patient; or if the
-        point is of another kind of table, structure or score.
+        If a case was among the validation cases, by its files, the voxels of its structure, its
+        id or its patient; or if the point is of another kind of table, structure or score.
     """
     if point.kind != table.kind:
         raise ConfigError(f"the operating point cuts scores of {point.kind}, not of {table.kind}")
