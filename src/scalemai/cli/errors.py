@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scalemai.cli.arguments import Out, Seed
+from scalemai.cli.arguments import Out
 
 __all__ = ["errors"]
 
@@ -41,7 +41,6 @@ def errors(
         float, typer.Option(help="Lesions at the organ's rate added to each kind and site.")
     ] = 5.0,
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    seed: Seed = 0,
 ) -> None:
     """Find where a detector errs, and write the population of lesions that it needs more of."""
     from scalemai.cli.report import remark
@@ -58,7 +57,6 @@ def errors(
         floor=floor,
         smoothing=smoothing,
         level=level,
-        seed=seed,
     )
     read = read_results(results, metadata=metadata, threshold=threshold, algorithm=algorithm)
     found = analyse_errors(read, options)

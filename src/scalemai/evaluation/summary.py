@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError
+from scalemai.evaluation.comparison.scale import bounded
 from scalemai.evaluation.definitions import Definition
 from scalemai.evaluation.lesions.bins import SMALL_AND_LARGE
 from scalemai.evaluation.lesions.definitions import PERFORMANCE as LESIONS
@@ -24,12 +25,9 @@ from scalemai.evaluation.patients.threshold import Threshold
 from scalemai.evaluation.run import Evaluation
 from scalemai.evaluation.segmentation import count_states
 from scalemai.evaluation.tables import Table
-from scalemai.statistics.bootstrap import (
-    cluster_bootstrap,
-    cluster_mean,
-    cluster_sums_bootstrap,
-)
-from scalemai.statistics.estimate import Estimate
+from scalemai.statistics.bootstrap import cluster_mean, cluster_sums_bootstrap, of_a_mean
+from scalemai.statistics.estimate import Estimate, not_computed
+from scalemai.statistics.order_statistics import median
 
 __all__ = ["OVER_STRUCTURES", "Summary", "summarize"]
 
@@ -75,8 +73,8 @@ class Summary:
     evaluation
         The tables that it summarizes.
     structures
-        Table of kind ``summary``: mean and median of each metric of each structure, with
-        intervals of resampled patients.
+        Table of kind ``summary``: mean and median of each metric of each structure; intervals of
+        means are of resampled patients, those of medians of order statistics.
     states
         Table of kind ``states``: how many cases are in which state.
     lesions, patients
@@ -228,12 +226,10 @@ def _structures(evaluation: Evaluation, seed: int, draws: int, level: float) -> 
             kept = frame.drop_nulls(metric.column)
             values = kept[metric.column].to_numpy()
             patients = kept["patient"].to_numpy().astype(np.str_)
-            for statistic in ("mean", "median"):
-                rng = _rng(seed, name, metric.column, statistic)
-                if statistic == "mean" and np.isfinite(values).all():
-                    found = cluster_mean(values, patients, rng=rng, **how)
-                else:
-                    found = _by_rows(values, patients, statistic, rng, how)
+            rng = _rng(seed, name, metric.column, "mean")
+            mean = _mean(values, patients, rng, how, unbounded=not bounded(metric.column))
+            middle = median(values, patients, level=level)
+            for statistic, found in (("mean", mean), ("median", middle)):
                 rows.append(_row(name, metric, statistic, values.size, found))
     if len(names) > 1:
         for metric in metrics:
@@ -242,15 +238,19 @@ def _structures(evaluation: Evaluation, seed: int, draws: int, level: float) -> 
     return _table(evaluation, "summary", rows, _SUMMARY, table.definitions)
 
 
-def _by_rows(
+def _mean(
     values: NDArray[np.float64],
     patients: NDArray[np.str_],
-    statistic: str,
     rng: np.random.Generator,
     how: dict[str, Any],
+    *,
+    unbounded: bool,
 ) -> Estimate:
-    compute = np.mean if statistic == "mean" else np.median
-    return cluster_bootstrap(lambda rows: float(compute(values[rows])), patients, rng=rng, **how)
+    infinite = values.size - int(np.isfinite(values).sum())
+    if infinite:
+        reason = f"{infinite} of {values.size} values are infinite: see the median"
+        return not_computed(reason, n=int(np.unique(patients).size), level=how["level"])
+    return cluster_mean(values, patients, rng=rng, unbounded=unbounded, **how)
 
 
 def _over_structures(
@@ -282,7 +282,7 @@ def _over_structures(
         rng=_rng(seed, OVER_STRUCTURES, metric.column),
         **how,
     )
-    return kept.height, found
+    return kept.height, of_a_mean(found, unbounded=not bounded(metric.column))
 
 
 def _states(evaluation: Evaluation) -> Table:

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalemai.statistics.bca import FEWEST_CLUSTERS, UNDEFINED_SHARE, resampled_interval
+from scalemai.statistics.bca import (
+    FEWEST_CLUSTERS,
+    FEWEST_UNBOUNDED,
+    UNDEFINED_SHARE,
+    rarest_seen,
+    resampled_interval,
+)
 from scalemai.statistics.estimate import Estimate, not_computed
-from scalemai.statistics.proportions import clopper_pearson
 
 __all__ = [
     "Clusters",
     "cluster_bootstrap",
     "cluster_mean",
-    "cluster_proportion",
     "cluster_ratio",
     "cluster_sums_bootstrap",
     "cluster_weights_bootstrap",
+    "of_a_mean",
 ]
 
 _BLOCK = 4_000_000
@@ -294,61 +299,59 @@ def cluster_mean(
     rng: np.random.Generator,
     draws: int = 2000,
     level: float = 0.95,
+    unbounded: bool = False,
 ) -> Estimate:
     """Mean of the finite ``values`` (rows,), resampling clusters; NaN are left out.
 
-    Parameters, results and errors as of :func:`cluster_sums_bootstrap`.
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    kept = np.isfinite(numbers)
-    labels = np.asarray(clusters)[kept]
-    return cluster_ratio(
-        numbers[kept], np.ones(len(labels)), labels, rng=rng, draws=draws, level=level
-    )
-
-
-def cluster_proportion(
-    successes: ArrayLike,
-    trials: ArrayLike,
-    clusters: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    draws: int = 2000,
-    level: float = 0.95,
-) -> Estimate:
-    """A proportion of clustered trials, such as the lesions found of all lesions of patients.
-
     Parameters
     ----------
-    successes, trials
-        Arrays (rows,) of counts; a boolean per lesion and ones will do.
-    clusters, rng, draws, level
-        As of :func:`cluster_bootstrap`.
+    values, clusters, rng, draws, level
+        As of :func:`cluster_sums_bootstrap`.
+    unbounded
+        Whether values have no upper bound, as distances do; then an interval takes
+        :data:`~scalemai.statistics.bca.FEWEST_UNBOUNDED` clusters.
 
     Returns
     -------
     Estimate
-        As of :func:`cluster_ratio`. Where all trials, or none, succeeded, resampling shows no
-        spread; then the interval is the exact one of as many trials as there are clusters with
-        trials, which assumes that trials of one cluster always share their result.
+        As of :func:`cluster_sums_bootstrap`; the method says which failures the sample may lack.
+        Where there are too few clusters for an interval,
+        :func:`~scalemai.statistics.order_statistics.median` has one.
 
     Raises
     ------
     ValueError
-        If a success count exceeds its trials, or as of :func:`cluster_sums_bootstrap`.
+        As of :func:`cluster_sums_bootstrap`.
     """
-    won = np.asarray(successes, dtype=np.float64)
-    tried = np.asarray(trials, dtype=np.float64)
-    labels = np.asarray(clusters)
-    if ((won < 0) | (won > tried)).any():
-        raise ValueError("a row has more successes than trials")
-    if tried.sum() > 0 and won.sum() in (0, tried.sum()):
-        units = np.unique(labels[tried > 0]).size
-        exact = clopper_pearson(units if won.sum() else 0, units, level)
-        method = "clopper-pearson, one trial a cluster"
-        return Estimate(exact.value, exact.low, exact.high, level, units, method)
-    kept = tried > 0
-    return cluster_ratio(won[kept], tried[kept], labels[kept], rng=rng, draws=draws, level=level)
+    numbers = np.asarray(values, dtype=np.float64)
+    kept = np.isfinite(numbers)
+    labels = np.asarray(clusters)[kept]
+    found = cluster_ratio(
+        numbers[kept], np.ones(len(labels)), labels, rng=rng, draws=draws, level=level
+    )
+    return of_a_mean(found, unbounded=unbounded)
+
+
+def of_a_mean(found: Estimate, *, unbounded: bool = False) -> Estimate:
+    """A resampled mean with what is to be known of it, or without the interval it cannot have.
+
+    Parameters
+    ----------
+    found
+        The mean with the interval of :func:`~scalemai.statistics.bca.resampled_interval`.
+    unbounded
+        As of :func:`cluster_mean`.
+    """
+    fewest = FEWEST_UNBOUNDED if unbounded else FEWEST_CLUSTERS
+    if found.value is not None and found.n < fewest:
+        what = "of a measure without bound " if unbounded else ""
+        who = "1 patient is" if found.n == 1 else f"{found.n} patients are"
+        reason = f"{who} too few for the interval of a mean {what}(at least {fewest})"
+        return replace(found, low=None, high=None, method="", reason=reason)
+    if found.low is None:
+        return found
+    rare = 100 * rarest_seen(found.n)
+    return replace(found, method=f"{found.method}, blind to failures rarer than {rare:.2g} %")
 
 
 def _times_drawn(block: NDArray[np.intp], n: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ the level then lies within the margin.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,12 +20,21 @@ from scalemai.statistics.paired import paired_differences
 from scalemai.statistics.proportions import PairedCounts
 
 __all__ = [
+    "FEWEST_PAIRS",
     "Equivalence",
     "tango_interval",
     "tost_paired",
     "tost_paired_proportions",
     "tost_proportion",
 ]
+
+
+FEWEST_PAIRS = 60
+"""Pairs below which a difference of means is neither given an interval nor tested for equivalence.
+
+Measured coverage of nominal 90 % t intervals of the difference of Dice coefficients, of which one
+in ten is 0: 88 to 90 % with 60 pairs or more, 63 to 95 % with 8 to 20; the lowest where one method
+alone fails, since a sample without such a pair shows a small spread about a wrong mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,9 @@ def tost_paired(a: ArrayLike, b: ArrayLike, margin: float, *, level: float = 0.0
     Returns
     -------
     Equivalence
-        From t tests of the differences. Not computed below two pairs. If all differences are
+        From t tests of the differences. Below :data:`FEWEST_PAIRS` the difference has no
+        interval, and equivalence is not tested; see
+        :func:`~scalemai.statistics.paired.hodges_lehmann` for the shift. If all differences are
         equal there is no variance, and the p-values are 0 or 1.
 
     Raises
@@ -97,8 +108,12 @@ def tost_paired(a: ArrayLike, b: ArrayLike, margin: float, *, level: float = 0.0
     _require(margin, level)
     differences = paired_differences(a, b)
     n, confidence = differences.size, 1 - 2 * level
-    if n < 2:
-        gone = not_computed(f"{n} pairs are too few to test", n=n, level=confidence)
+    if n < FEWEST_PAIRS:
+        who = "1 pair is" if n == 1 else f"{n} pairs are"
+        reason = f"{who} too few for a difference of means (at least {FEWEST_PAIRS})"
+        gone = not_computed(reason, n=n, level=confidence)
+        if n:
+            gone = replace(gone, value=float(differences.mean()))
         return Equivalence(None, None, None, None, gone, margin, level)
     from scipy.special import stdtr, stdtrit
 

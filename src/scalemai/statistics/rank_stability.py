@@ -8,12 +8,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scalemai.statistics.bca import FEWEST_CLUSTERS, resampled_interval
-from scalemai.statistics.bootstrap import Clusters
+from scalemai.statistics.bca import resampled_interval
+from scalemai.statistics.bootstrap import Clusters, of_a_mean
 from scalemai.statistics.estimate import Estimate, not_computed
 from scalemai.statistics.ranking import kendall_tau, unit_ranks
 
-__all__ = ["RankStability", "Ranker", "rank_stability", "tau_between"]
+__all__ = ["FEWEST_TO_RANK", "RankStability", "Ranker", "rank_stability", "tau_between"]
+
+FEWEST_TO_RANK = 5
+"""Clusters below which places are not resampled. Ranges of places are no confidence intervals of
+a parameter, so that no coverage is claimed. Author's choice."""
 
 Ranker = Literal["mean", "mean rank"]
 
@@ -27,13 +31,14 @@ class RankStability:
     Parameters
     ----------
     scores
-        One estimate per algorithm: mean score, or mean rank, over all units.
+        One estimate per algorithm: mean score, or mean rank, over all units. Intervals take as
+        many clusters as of :func:`scalemai.statistics.bootstrap.cluster_mean`.
     ranks
         Array (algorithms,): place over all units; 1 is best, ties share the better place.
     distribution
         Array (algorithms, places): share of resamples in which an algorithm took a place. None,
-        as the next three, with fewer clusters than
-        :data:`~scalemai.statistics.bca.FEWEST_CLUSTERS`: resamples of them say nothing.
+        as the next three, with fewer clusters than :data:`FEWEST_TO_RANK`: resamples of them say
+        nothing.
     first
         Array (algorithms,): probability of being first; ties share it, so it sums to one.
     low, high
@@ -65,6 +70,7 @@ def rank_stability(
     by: Ranker = "mean",
     draws: int = 2000,
     level: float = 0.95,
+    unbounded: bool = False,
 ) -> RankStability:
     """Rank algorithms on resampled patients, all algorithms on the same ones.
 
@@ -80,6 +86,8 @@ def rank_stability(
         Whether to rank by the mean score or by the mean of the ranks on each unit.
     draws, level
         Number of resamples, and probability of intervals and ranges.
+    unbounded
+        Whether scores have no bound, as distances have none.
 
     Raises
     ------
@@ -91,14 +99,15 @@ def rank_stability(
     groups = _groups(len(table), clusters)
     mean, drawn, left_out = _resampled_means(values, groups, rng, draws)
     sign = 1.0 if by == "mean" else -1.0
-    estimates = tuple(
+    found = (
         resampled_interval(
             sign * mean[k], sign * drawn[:, k], sign * left_out[:, k], groups.n, level=level
         )
         for k in range(mean.size)
     )
+    estimates = tuple(of_a_mean(one, unbounded=unbounded) if by == "mean" else one for one in found)
     ranks = _places(mean[None])[0]
-    if groups.n < FEWEST_CLUSTERS:
+    if groups.n < FEWEST_TO_RANK:
         few = not_computed(_too_few(groups.n), n=groups.n, level=level)
         return RankStability(estimates, ranks, None, None, None, None, few, draws, level)
     places = _places(drawn)
@@ -145,7 +154,7 @@ def tau_between(
         Tau between the rankings by mean, and its central range over resamples (a bootstrap of
         tau itself would be biased downwards: noise can only disorder). Not computed if a metric
         ranks all algorithms alike; without range with fewer clusters than
-        :data:`~scalemai.statistics.bca.FEWEST_CLUSTERS`.
+        :data:`FEWEST_TO_RANK`.
 
     Raises
     ------
@@ -159,7 +168,7 @@ def tau_between(
     mean, drawn, _ = _resampled_means(np.concatenate([a, b], axis=1), groups, rng, draws)
     k = a.shape[1]
     value = float(kendall_tau(mean[:k], mean[k:]))
-    if groups.n < FEWEST_CLUSTERS and np.isfinite(value):
+    if groups.n < FEWEST_TO_RANK and np.isfinite(value):
         return Estimate(value, level=level, n=groups.n, reason=_too_few(groups.n))
     return _spread(kendall_tau(drawn[:, :k], drawn[:, k:]), groups.n, level, value)
 
@@ -212,7 +221,7 @@ def _places(values: _Floats) -> NDArray[np.intp]:
 
 def _too_few(n: int) -> str:
     patients = "1 patient is" if n == 1 else f"{n} patients are"
-    return f"{patients} too few to resample (at least {FEWEST_CLUSTERS})"
+    return f"{patients} too few to resample (at least {FEWEST_TO_RANK})"
 
 
 def _spread(tau: _Floats, n: int, level: float, value: float | None = None) -> Estimate:

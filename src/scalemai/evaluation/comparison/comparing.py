@@ -28,7 +28,7 @@ from scalemai.evaluation.comparison.published import read_published
 from scalemai.evaluation.comparison.question import Question
 from scalemai.evaluation.comparison.ranking import rank
 from scalemai.evaluation.comparison.results import Results
-from scalemai.evaluation.comparison.scale import direction, on_one_scale
+from scalemai.evaluation.comparison.scale import bounded, direction, on_one_scale
 from scalemai.evaluation.definitions import Definition
 
 __all__ = ["Comparison", "compare", "compare_results", "read_results"]
@@ -146,7 +146,7 @@ def compare_results(
         made[metric] = scopes(one, question.missing)
         for index, scope in enumerate(made[metric]):
             rng = np.random.default_rng([question.seed, number, index])
-            found = _answers(scope, one, margins[metric], question, rng)
+            found = _answers(scope, metric, one, margins[metric], question, rng)
             for kind, frame in found.items():
                 parts.setdefault(kind, []).append(_of(metric, frame))
         parts.setdefault("coverage", []).append(_of(metric, coverage(one)))
@@ -165,12 +165,16 @@ def compare_results(
 
 
 def _answers(
-    scope: Scope, aligned: Aligned, margin: float, question: Question, rng: np.random.Generator
-) -> dict[str, pl.DataFrame]:
+    scope: Scope, metric: str, aligned: Aligned, margin: float, question: Question,
+    rng: np.random.Generator,
+) -> dict[str, pl.DataFrame]:  # fmt: skip
     names, better, level = aligned.algorithms, aligned.better, question.level
     pairs = pair_table(scope, names, better, margin=margin, level=level)
     significance = significance_table(scope, names, pairs, better, level=level)
-    places = rank(scope, names, significance, better, rng=rng, draws=question.draws, level=level)
+    places = rank(
+        scope, names, significance, better, rng=rng, draws=question.draws, level=level,
+        unbounded=not bounded(metric),
+    )  # fmt: skip
     return {
         "pairs": pairs,
         "significance": significance,

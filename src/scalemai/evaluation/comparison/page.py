@@ -158,8 +158,9 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
             row["algorithm"],
             row["place"],
             row["mean"],
-            _ends(row, "mean"),
+            _ends(row, "mean") or row["reason"],
             row["median"],
+            _ends(row, "median"),
             row["mean_rank"],
             _range(row["place_low"], row["place_high"]),
             _range(row["tested_place_low"], row["tested_place_high"]),
@@ -175,6 +176,7 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
         "mean",
         f"{1 - level:.0%} CI",
         "median",
+        f"{1 - level:.0%} CI",
         Column("rank", digits=2),
         "resampled",
         "tested",
@@ -184,8 +186,8 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
     ]
     caption = (
         f"Ranked by the mean over cases, with its {1 - level:.0%} interval from resampled "
-        "patients. Rank: mean over patients. Resampled: central range of the place over "
-        "resamples. Tested: a simultaneous range of the place from all pairwise tests. "
+        "patients, and the median over patients. Rank: mean over patients. Resampled: central "
+        "range of the place over resamples. Tested: a simultaneous range of the place from all pairwise tests. "
         "Beats: algorithms that it is significantly better than. Tests speak of the "
         "typical case, means of failures too: they may disagree."
     )
@@ -242,7 +244,7 @@ def _pairs(frame: pl.DataFrame, level: float) -> TableBlock:
             row["verdict"],
             row["n"],
             row["difference"],
-            _ends(row, "difference"),
+            _ends(row, "difference") or row["difference_reason"],
             row["shift"],
             _ends(row, "shift"),
             row["rank_biserial"],

@@ -33,6 +33,7 @@ _PAIRS: Mapping[str, type[pl.DataType]] = {
     "first_wins": pl.Int64, "ties": pl.Int64, "second_wins": pl.Int64,
     "mean_first": pl.Float64, "mean_second": pl.Float64,
     "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64,
+    "difference_reason": pl.String,
     "shift": pl.Float64, "shift_low": pl.Float64, "shift_high": pl.Float64,
     "rank_biserial": pl.Float64,
     "p_first_better": pl.Float64, "p_first_better_holm": pl.Float64,
@@ -77,7 +78,9 @@ def pair_table(
         ``shift`` the Hodges-Lehmann estimate, both in the unit of the metric; "better" and the
         sign of ``rank_biserial`` follow the direction of the metric. Holm's families are all
         ordered pairs (one-sided), all pairs (two-sided) and all pairs (equivalence); a pair
-        without test stays in its family with p = 1.
+        without test stays in its family with p = 1. With fewer patients than
+        :data:`~scalemai.statistics.equivalence.FEWEST_PAIRS` the difference has no interval and
+        no test of equivalence, with the reason; shift and tests of it need few.
     """
     sign = 1.0 if better == "higher" else -1.0
     rows = []
@@ -176,6 +179,7 @@ def _compared(
         "difference": float(apart.mean()),
         "difference_low": equal.difference.low,
         "difference_high": equal.difference.high,
+        "difference_reason": equal.difference.reason or None,
         "shift": shift.value,
         "shift_low": shift.low,
         "shift_high": shift.high,

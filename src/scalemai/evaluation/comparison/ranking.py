@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scalemai.evaluation.comparison.alignment import Scope
 from scalemai.evaluation.comparison.scale import Better
 from scalemai.statistics.estimate import Estimate
+from scalemai.statistics.order_statistics import median
 from scalemai.statistics.rank_stability import RankStability, rank_stability
 from scalemai.statistics.ranking import friedman, nemenyi
 
@@ -21,7 +22,8 @@ __all__ = ["Ranking", "rank"]
 _RANKING: Mapping[str, type[pl.DataType]] = {
     "class": pl.String, "algorithm": pl.String, "n_cases": pl.Int64, "n": pl.Int64,
     "missing": pl.Int64, "place": pl.Int64, "mean": pl.Float64, "mean_low": pl.Float64,
-    "mean_high": pl.Float64, "median": pl.Float64, "mean_rank": pl.Float64,
+    "mean_high": pl.Float64, "median": pl.Float64, "median_low": pl.Float64,
+    "median_high": pl.Float64, "mean_rank": pl.Float64,
     "place_low": pl.Int64, "place_high": pl.Int64, "probability_first": pl.Float64,
     "tested_place_low": pl.Int64, "tested_place_high": pl.Int64,
     "better_than": pl.Int64, "worse_than": pl.Int64,
@@ -70,6 +72,7 @@ def rank(
     rng: np.random.Generator,
     draws: int,
     level: float,
+    unbounded: bool = False,
 ) -> Ranking:
     """Rank by the mean over cases, and say how firm the places are.
 
@@ -83,6 +86,9 @@ def rank(
         Resamples of patients.
     level
         One minus the confidence of intervals and ranges.
+    unbounded
+        Whether the metric has no bound, as distances have none; then means need more patients
+        for an interval. The median over patients has one with few.
 
     Returns
     -------
@@ -135,12 +141,17 @@ def rank(
             pl.DataFrame(schema=_PLACES),
             pl.DataFrame([base | {"algorithms": k, "reason": reason}], schema=_OVERALL),
         )
-    stability = rank_stability(values, patients, rng=rng, draws=draws, level=1 - level)
+    stability = rank_stability(
+        values, patients, rng=rng, draws=draws, level=1 - level, unbounded=unbounded
+    )
     by_patient = _by_patient(values, patients)
     test = friedman(by_patient)
     for index, row in enumerate(rows):
+        middle = _turned(median(values[:, index], patients, level=1 - level), sign)
         row |= _placed(stability, index, sign) | {
-            "median": float(sign * np.median(values[:, index])),
+            "median": middle.value,
+            "median_low": middle.low,
+            "median_high": middle.high,
             "mean_rank": float(test.mean_ranks[index]),
         }
     rows.sort(key=lambda row: (row["place"], algorithms.index(row["algorithm"])))

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from scalemai.errors import ConfigError
 from scalemai.evaluation.errors.cells import FEWEST, Cells, count_cells
 from scalemai.evaluation.errors.factors import with_factors
@@ -35,8 +33,8 @@ class Options:
         Fewest lesions or candidates of a cell.
     floor, smoothing
         As of :func:`~scalemai.evaluation.errors.wanted.wanted_population`.
-    level, seed
-        Confidence level, and where resamples come from.
+    level
+        Confidence level.
 
     Raises
     ------
@@ -51,7 +49,6 @@ class Options:
     floor: float = FLOOR
     smoothing: float = SMOOTHING
     level: float = 0.95
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.level < 1:
@@ -67,7 +64,6 @@ class Options:
             "floor": self.floor,
             "smoothing": self.smoothing,
             "level": self.level,
-            "seed": self.seed,
         }
 
 
@@ -120,12 +116,11 @@ def analyse_errors(results: Results, options: Options | None = None) -> Errors:
         If an option is impossible.
     """
     options = options or Options()
-    streams = np.random.default_rng(options.seed).spawn(2)
     notes = list(results.notes)
     factors = with_factors(results.lesions, bins=options.bins, further=options.further)
     notes += factors.notes
     misses = count_cells(
-        factors, "missed", rng=streams[0], together=options.together, fewest=options.fewest,
+        factors, "missed", together=options.together, fewest=options.fewest,
         level=options.level,
     )  # fmt: skip
     wrong: Cells | None = None
@@ -137,7 +132,7 @@ def analyse_errors(results: Results, options: Options | None = None) -> Errors:
         )
         notes += of_candidates.notes
         wrong = count_cells(
-            of_candidates, "false_positive", rng=streams[1], together=options.together,
+            of_candidates, "false_positive", together=options.together,
             fewest=options.fewest, level=options.level,
         )  # fmt: skip
         false_weaknesses = distinct_weaknesses(wrong, level=options.level)

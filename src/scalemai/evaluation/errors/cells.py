@@ -16,18 +16,15 @@ from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError
 from scalemai.evaluation.errors.factors import Factors, Flags
-from scalemai.statistics.bootstrap import cluster_proportion
 from scalemai.statistics.estimate import Estimate, not_computed
 from scalemai.statistics.multiplicity import holm
-from scalemai.statistics.proportions import wilson
+from scalemai.statistics.proportions import cluster_proportion, wilson
 
 __all__ = ["FEWEST", "Cell", "Cells", "cell_frame", "count_cells"]
 
 FEWEST = 10
 """Fewest rows that a cell is computed of: the interval of 5 of 10 is 24 to 76 % (author's
 choice)."""
-
-_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +97,6 @@ def count_cells(
     factors: Factors,
     error: str,
     *,
-    rng: np.random.Generator,
     together: int = 3,
     fewest: int = FEWEST,
     level: float = 0.95,
@@ -113,8 +109,6 @@ def count_cells(
         The rows, with a column ``patient``.
     error
         Column that says which rows are errors.
-    rng
-        Where the resamples of patients come from.
     together
         Most factors together.
     fewest
@@ -151,7 +145,7 @@ def count_cells(
             int(inside.sum()),
             int(np.unique(patients[inside]).size),
             int(errors[inside].sum()),
-            _rate(errors[inside], patients[inside], fewest, level, rng),
+            _rate(errors[inside], patients[inside], fewest, level),
             float(errors[inside].sum() - everywhere * inside.sum()),
             *p.get(place, (None, None)),
             inside,
@@ -162,7 +156,7 @@ def count_cells(
     cells.sort(
         key=lambda cell: (cell.p is None, -round(cell.excess, 9), len(cell.where), str(cell))
     )
-    overall = _rate(errors, patients, 1, level, rng)
+    overall = _rate(errors, patients, 1, level)
     return Cells(tuple(cells), overall, errors, patients.astype(np.intp), fewest)
 
 
@@ -184,14 +178,13 @@ def _rate(
     patients: NDArray[np.intp],
     fewest: int,
     level: float,
-    rng: np.random.Generator,
 ) -> Estimate:
     n = errors.size
     if n < fewest:
         return not_computed(f"{n} are fewer than {fewest}", n=n, level=level)
     if np.unique(patients).size == n:
         return wilson(int(errors.sum()), n, level)
-    return cluster_proportion(errors, np.ones(n), patients, rng=rng, draws=_DRAWS, level=level)
+    return cluster_proportion(errors, np.ones(n), patients, level=level)
 
 
 def _higher_there(errors: Flags, cells: Sequence[Flags]) -> NDArray[np.float64]:

@@ -175,7 +175,7 @@ def lesion_performance(
         _at_threshold(found, threshold, resample),
         _average_precision(found, resample),
         froc_of(found, rates=rates, **resample),
-        sensitivity_of_sizes(found, bins=bins, threshold=threshold, **resample),
+        sensitivity_of_sizes(found, bins=bins, threshold=threshold, level=level),
     )
 
 
@@ -254,13 +254,13 @@ def _at_threshold(
             right,
             found.patients[np.concatenate([hit, false])],
             nothing="no candidate is called",
-            **resample,
+            level=resample["level"],
         ),
         share_of(
             lesion,
             found.patients[found.lesion_scan],
             nothing="there are no lesions that count",
-            **resample,
+            level=resample["level"],
         ),
         _f1(found, lesion, hit, false, resample),
         cluster_ratio(

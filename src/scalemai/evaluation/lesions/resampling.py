@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from scalemai.evaluation.lesions.detections import Detections
 from scalemai.statistics.bca import FEWEST_CLUSTERS, resampled_interval
-from scalemai.statistics.bootstrap import Clusters, cluster_proportion
+from scalemai.statistics.bootstrap import Clusters
 from scalemai.statistics.estimate import Estimate, not_computed
-from scalemai.statistics.proportions import clopper_pearson, wilson
+from scalemai.statistics.proportions import clopper_pearson, cluster_proportion, wilson
 
 __all__ = ["Share", "resampled", "share_of", "supported", "with_exact_end"]
 
@@ -30,7 +30,8 @@ class Share:
     patients
         How many patients these are of.
     by_patient
-        Interval from resampled patients.
+        Wilson's interval of as many lesions as would vary so much if all were independent
+        (:func:`scalemai.statistics.proportions.cluster_proportion`).
     wilson, exact
         Wilson's and Clopper and Pearson's interval, as if all were independent.
     """
@@ -44,7 +45,7 @@ class Share:
 
     @property
     def primary(self) -> Estimate:
-        """The one to quote: resampled patients where a patient has several, else Wilson's.
+        """The one to quote: by patients where a patient has several, else Wilson's.
 
         Lesions of one patient are seen in the same scan by the same detector, so that they are
         no independent trials; one of each patient are.
@@ -56,9 +57,7 @@ def share_of(
     won: NDArray[np.bool_],
     patients: NDArray[np.str_],
     *,
-    rng: np.random.Generator,
     nothing: str,
-    draws: int = 2000,
     level: float = 0.95,
 ) -> Share:
     """The share of rows that won.
@@ -67,10 +66,10 @@ def share_of(
     ----------
     won, patients
         Arrays (rows,).
-    rng, draws, level
-        As of :func:`scalemai.statistics.bootstrap.cluster_bootstrap`.
     nothing
         Why the share is not computed if there are no rows.
+    level
+        Confidence level.
     """
     k, n = int(won.sum()), int(won.size)
     if n == 0:
@@ -80,7 +79,7 @@ def share_of(
         k,
         n,
         int(np.unique(patients).size),
-        cluster_proportion(won, np.ones(n), patients, rng=rng, draws=draws, level=level),
+        cluster_proportion(won, np.ones(n), patients, level=level),
         wilson(k, n, level),
         clopper_pearson(k, n, level),
     )

@@ -44,11 +44,9 @@ class SizeSensitivity:
 def sensitivity_by_size(
     lesions: pl.DataFrame,
     *,
-    rng: np.random.Generator,
     bins: Sequence[SizeBins] = (DEFAULT_BINS, SMALL_AND_LARGE),
     structure: str | None = None,
     threshold: Threshold | None = None,
-    draws: int = 2000,
     level: float = 0.95,
 ) -> tuple[SizeSensitivity, ...]:
     """Share of lesions found in each bin of size.
@@ -58,16 +56,14 @@ def sensitivity_by_size(
     lesions
         The table, of one algorithm, with ``diameter_mm``; ignored lesions are left out. A lesion
         belongs to the patient of the column ``patient``, or else to that of its case alone.
-    rng
-        For resampling patients.
     bins
         Sets of bins, one after the other.
     structure
         Which structure; None for all of them together.
     threshold
         From which score a candidate is called; None to call all of them.
-    draws, level
-        Number of resamples, and confidence level.
+    level
+        Confidence level.
 
     Returns
     -------
@@ -81,18 +77,14 @@ def sensitivity_by_size(
         :func:`~scalemai.evaluation.lesions.detections.detections`.
     """
     found = detections(lesions, candidate_frame([]), scans=None, structure=structure)
-    return sensitivity_of_sizes(
-        found, rng=rng, bins=bins, threshold=threshold, draws=draws, level=level
-    )
+    return sensitivity_of_sizes(found, bins=bins, threshold=threshold, level=level)
 
 
 def sensitivity_of_sizes(
     found: Detections,
     *,
-    rng: np.random.Generator,
     bins: Sequence[SizeBins] = (DEFAULT_BINS, SMALL_AND_LARGE),
     threshold: Threshold | None = None,
-    draws: int = 2000,
     level: float = 0.95,
 ) -> tuple[SizeSensitivity, ...]:
     """As :func:`sensitivity_by_size`, of tables that were taken apart already."""
@@ -109,9 +101,7 @@ def sensitivity_of_sizes(
             share = share_of(
                 called[inside],
                 patients[inside],
-                rng=rng,
                 nothing=f"there are no lesions of {label}",
-                draws=draws,
                 level=level,
             )
             rows.append(SizeSensitivity(one, label, above, to, share))

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from scalemai.evaluation.patients.definitions import PERFORMANCE
 from scalemai.evaluation.patients.rows import Missing, Scored, scored
 from scalemai.evaluation.patients.threshold import Threshold
-from scalemai.statistics.bootstrap import cluster_proportion, cluster_sums_bootstrap
+from scalemai.statistics.bootstrap import cluster_sums_bootstrap
 from scalemai.statistics.estimate import Estimate, not_computed
-from scalemai.statistics.proportions import difference_unpaired, wilson
+from scalemai.statistics.proportions import (
+    cluster_proportion,
+    difference_unpaired,
+    wilson,
+)
 from scalemai.statistics.roc import auc_bootstrap, auc_delong, average_precision_bootstrap
 
 __all__ = ["Counts", "PatientPerformance", "patient_performance"]
@@ -213,7 +217,7 @@ def _clustered_rates(
     def share(name: str, won: NDArray[np.bool_], tried: NDArray[np.bool_]) -> Estimate:
         if not tried.any():
             return not_computed(_NOTHING[name], level=resample["level"])
-        return cluster_proportion(won & tried, tried, patient, **resample)
+        return cluster_proportion(won & tried, tried, patient, level=resample["level"])
 
     table = np.stack(
         [positive & called, positive & ~called, ~positive & ~called, ~positive & called], axis=1

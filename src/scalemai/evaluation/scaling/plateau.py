@@ -20,7 +20,8 @@ class Gain:
     n_real
         The smaller number.
     gain
-        How much better the largest is; positive is better, whatever the measure.
+        How much better the largest is; positive is better, whatever the measure. Where each arm
+        was trained once, the interval is conditional on these trainings.
     below_margin
         Whether the upper end of its interval is below the margin.
     """
@@ -110,7 +111,6 @@ def find_plateau(study: Study, margin: float, fit: LawFit | None) -> Plateau:
 
 
 def _gain(study: Study, arm: int, largest: int, margin: float) -> Gain:
-    value = float(study.loss[arm] - study.loss[largest])
-    gain = study.estimate(value, study.drawn[:, arm] - study.drawn[:, largest])
+    gain = study.gain(arm, largest)
     below = gain.high is not None and gain.high < margin
     return Gain(study.measured.arms[arm].n_real, gain, below)

@@ -16,8 +16,9 @@ so that means get t intervals and not those of known variances; without it, thre
 seven arms cover about 92 % and not 95 %.
 
 Where each arm was trained once, deviations from the fitted law take the place of those of draws.
-Predictions then keep their coverage (96 % in simulations); measured gains get too wide intervals
-(99 %), since the errors of the arms compared are among these deviations.
+Predictions then keep their coverage (95 % in simulations). A measured gain between two arms would
+get too wide an interval (99 %), since the errors of the arms compared are among these deviations:
+its interval is over patients alone, conditional on these trainings.
 
 Draws are taken as independent between arms. Where a smaller set of scans is a part of the larger
 one, differences between arms vary a little less than is said here.
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 
 from scalemai.evaluation.scaling.measurements import Measurements
 
-__all__ = ["RunNoise", "arm_means", "resample_arms", "run_noise"]
+__all__ = ["RunNoise", "arm_means", "resample_arms", "resample_patients", "run_noise"]
 
 Array = NDArray[np.float64]
 _BLOCK = 4_000_000
@@ -57,6 +58,8 @@ class RunNoise:
         Share of the variance that resampled patients have too.
     source
         Where it comes from, in words.
+    once
+        Whether each arm was trained once, so that nothing tells two trainings of an arm apart.
     """
 
     variance: Array
@@ -65,6 +68,7 @@ class RunNoise:
     pool: Array
     overlap: float
     source: str
+    once: bool = False
 
     @property
     def weights(self) -> Array:
@@ -124,7 +128,8 @@ def run_noise(measured: Measurements, residuals: Array | None = None, spent: int
     else:
         raise ValueError("no arm has two draws")
     share = overlap / max(float(variance.mean()), 1e-300)
-    return RunNoise(variance, draws, freedom, pool, float(np.clip(share, 0.0, 1.0)), source)
+    once = not (draws > 1).any()
+    return RunNoise(variance, draws, freedom, pool, float(np.clip(share, 0.0, 1.0)), source, once)
 
 
 def resample_arms(
@@ -140,6 +145,24 @@ def resample_arms(
         Where the draws come from.
     resamples
         How many.
+    """
+    out = resample_patients(measured, rng, resamples)
+    spread = np.sqrt(noise.variance * (1.0 - noise.overlap))
+    wider = np.sqrt(noise.freedom / rng.chisquare(noise.freedom, size=(resamples, 1)))
+    for arm, draws in enumerate(noise.draws.astype(int)):
+        drawn = rng.choice(noise.pool, size=(resamples, draws))
+        sign = rng.choice((-1.0, 1.0), size=(resamples, draws))
+        out[:, arm] += spread[arm] * (drawn * sign).mean(axis=1) * wider[:, 0]
+    return out
+
+
+def resample_patients(measured: Measurements, rng: np.random.Generator, resamples: int) -> Array:
+    """Means (resamples, arms) of these very runs with other patients.
+
+    Parameters
+    ----------
+    measured, rng, resamples
+        As of :func:`resample_arms`; without patients nothing varies.
     """
     to_arms, _, _ = _over_runs(measured)
     means = arm_means(measured)
@@ -157,12 +180,6 @@ def resample_arms(
             parts.append(runs @ to_arms.T)
         wider = np.sqrt(patients / rng.chisquare(patients - 1, size=(resamples, 1)))
         out += (np.concatenate(parts) - means) * wider
-    spread = np.sqrt(noise.variance * (1.0 - noise.overlap))
-    wider = np.sqrt(noise.freedom / rng.chisquare(noise.freedom, size=(resamples, 1)))
-    for arm, draws in enumerate(noise.draws.astype(int)):
-        drawn = rng.choice(noise.pool, size=(resamples, draws))
-        sign = rng.choice((-1.0, 1.0), size=(resamples, draws))
-        out[:, arm] += spread[arm] * (drawn * sign).mean(axis=1) * wider[:, 0]
     return out
 
 

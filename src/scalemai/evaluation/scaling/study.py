@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from scalemai.evaluation.scaling.fitting import Fits, fit_law
 from scalemai.evaluation.scaling.laws import POWER_WITH_FLOOR, Law
 from scalemai.evaluation.scaling.measurements import Measurements
-from scalemai.evaluation.scaling.resampling import RunNoise, arm_means, resample_arms, run_noise
+from scalemai.evaluation.scaling.resampling import (
+    RunNoise,
+    arm_means,
+    resample_arms,
+    resample_patients,
+    run_noise,
+)
+from scalemai.statistics.bca import FEWEST_CLUSTERS
 from scalemai.statistics.estimate import Estimate, not_computed
 
 __all__ = ["Study", "open_study"]
@@ -41,6 +48,9 @@ class Study:
         Array (arms,).
     drawn
         Array (resamples, arms) of losses.
+    of_patients
+        The same with other patients alone, these runs given; None where arms were trained
+        several times.
     notes
         Remarks on data and intervals.
     """
@@ -52,6 +62,7 @@ class Study:
     noise: RunNoise
     loss: Array
     drawn: Array
+    of_patients: Array | None
     notes: tuple[str, ...]
 
     @property
@@ -75,6 +86,24 @@ class Study:
         )
         return fitted, resampled
 
+    def gain(self, arm: int, other: int) -> Estimate:
+        """How much less the loss of ``other`` is than that of ``arm``, as measured.
+
+        Where each arm was trained once the interval is conditional on these trainings: of the
+        same runs on other patients. Without patients there is none then.
+        """
+        value = float(self.loss[arm] - self.loss[other])
+        if self.of_patients is None:
+            return self.estimate(value, self.drawn[:, arm] - self.drawn[:, other])
+        if self.measured.n_patients < 2:
+            reason = "each arm was trained once, and there are no patients to resample"
+            return Estimate(value, level=self.level, n=self.measured.n_patients, reason=reason)
+        found = self.estimate(value, self.of_patients[:, arm] - self.of_patients[:, other])
+        if found.low is None:
+            return found
+        method = f"percentile of {len(self.of_patients)} resamples of patients, these trainings"
+        return replace(found, method=f"{method} given")
+
     def estimate(self, value: float, drawn: Array, *, unbounded: str = "") -> Estimate:
         """A value with the percentile interval of its resamples.
 
@@ -97,6 +126,11 @@ class Study:
         if defined[0] == defined[-1] == value and math.isfinite(value):
             reason = "neither runs nor patients are repeated"
             return Estimate(value, level=self.level, n=n, reason=reason)
+        if 1 < n < FEWEST_CLUSTERS:
+            reason = f"{n} patients are too few to resample (at least {FEWEST_CLUSTERS})"
+            return Estimate(
+                value if math.isfinite(value) else None, level=self.level, n=n, reason=reason
+            )
         tail = (1 - self.level) / 2
         # Values that were drawn, not means of two: between finite and infinite there is none.
         low = float(defined[math.floor(tail * (defined.size - 1))])
@@ -137,8 +171,12 @@ def open_study(
     loss = sign * arm_means(measured)
     noise, notes = _noise(measured, loss, best)
     drawn = sign * resample_arms(measured, noise, rng, resamples)
+    of_patients = None
+    if noise.once:
+        of_patients = sign * resample_patients(measured, rng, resamples)
+        notes = (*notes, "gains between sizes, and a plateau, are conditional on these trainings")
     return Study(
-        measured, sign, best, level, noise, loss, drawn, (*measured.notes, *notes)
+        measured, sign, best, level, noise, loss, drawn, of_patients, (*measured.notes, *notes)
     )  # fmt: skip
 
 
@@ -159,5 +197,5 @@ def _noise(
         noise = run_noise(measured, residuals, len(law.parameters))
         return noise, (f"variation between runs is estimated from {noise.source}",)
     arms = len(measured.arms)
-    quiet = RunNoise(np.zeros(arms), np.ones(arms), 1, np.ones(1), 0.0, "nothing")
+    quiet = RunNoise(np.zeros(arms), np.ones(arms), 1, np.ones(1), 0.0, "nothing", once=True)
     return quiet, ("each arm was trained once: intervals do not hold the choice of scans or seed",)

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError, UnknownNameError
+from scalemai.evaluation.comparison.scale import bounded
 from scalemai.evaluation.subgroups.estimates import Rows
 from scalemai.evaluation.subgroups.grouping import NOT_RECORDED, Factor, labels_of
 from scalemai.evaluation.subgroups.metadata import Joined, join
@@ -46,6 +47,8 @@ class GroupResult:
         How many.
     estimate
         Mean or rate.
+    median
+        Over its patients; not computed of a rate.
     gap
         Its mean minus that of all others with a record.
     worst
@@ -56,6 +59,7 @@ class GroupResult:
     patients: int
     rows: int
     estimate: Estimate
+    median: Estimate
     gap: Estimate
     worst: bool
 
@@ -106,14 +110,15 @@ class Distribution:
     ----------
     name
         Of the hospital; empty for all outside together.
-    estimate
-        Its mean or rate.
+    estimate, median
+        Its mean or rate, and the median over its patients.
     difference
         Its mean minus that of the training hospitals.
     """
 
     name: str
     estimate: Estimate
+    median: Estimate
     difference: Estimate
 
 
@@ -125,8 +130,8 @@ class Subgroups:
     ----------
     outcome, question
         What was compared, and what was asked.
-    overall
-        Mean or rate of all patients.
+    overall, overall_median
+        Mean or rate of all patients, and the median; not computed of a rate.
     factors
         Each way to group them.
     home
@@ -140,6 +145,7 @@ class Subgroups:
     outcome: Outcome
     question: Question
     overall: Estimate
+    overall_median: Estimate
     factors: tuple[FactorResult, ...]
     home: Estimate | None
     distributions: tuple[Distribution, ...]
@@ -192,12 +198,14 @@ def compare_groups(
         frame["patient"].to_numpy().astype(np.str_),
         outcome.binary,
         question,
+        unbounded=not outcome.binary and not bounded(outcome.metric),
     )
     everyone = np.ones(frame.height, bool)
     factors = tuple(_factor(rows, joined, one, outcome, question) for one in question.factors)
     home, others = _distributions(rows, frame, question)
     return Subgroups(
-        outcome, question, rows.mean(everyone, "all"), factors, home, others,
+        outcome, question, rows.mean(everyone, "all"), rows.median(everyone), factors, home,
+        others,
         (*outcome.notes, *joined.notes),
     )  # fmt: skip
 
@@ -222,9 +230,12 @@ def _factor(
     }
     worst = _worst({name: found[name] for name in known}, outcome.better)
     groups = tuple(
-        GroupResult(name, rows.count(mask), int(mask.sum()), found[name], gaps[name], name == worst)
+        GroupResult(
+            name, rows.count(mask), int(mask.sum()), found[name], rows.median(mask), gaps[name],
+            name == worst,
+        )
         for name, mask in chosen.items()
-    )
+    )  # fmt: skip
     means = [rows.patient_means(chosen[name]) for name in known]
     notes = []
     together = np.isin(label, known)
@@ -326,5 +337,6 @@ def _distributions(
         estimate = rows.mean(np.asarray(mask), f"{column}/{name or 'outside'}")
         both = rows.count(np.asarray(mask) | np.isin(label, list(inside)))
         difference = replace(difference_between(estimate, home), n=both)
-        found.append(Distribution(name, estimate, difference))
+        middle = rows.median(np.asarray(mask))
+        found.append(Distribution(name, estimate, middle, difference))
     return home, tuple(found)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.evaluation.subgroups.question import Question
-from scalemai.statistics.bootstrap import cluster_mean, cluster_proportion
+from scalemai.statistics.bootstrap import cluster_mean
 from scalemai.statistics.estimate import Estimate, not_computed
-from scalemai.statistics.proportions import wilson
+from scalemai.statistics.order_statistics import median
+from scalemai.statistics.proportions import cluster_proportion, wilson
 
 __all__ = ["Rows"]
 
@@ -28,6 +29,8 @@ class Rows:
         Whether values are 0 or 1.
     question
         Level, draws, seed and minimum.
+    unbounded
+        Whether values have no bound, as distances have none.
     """
 
     def __init__(
@@ -36,8 +39,11 @@ class Rows:
         patients: NDArray[np.str_],
         binary: bool,
         question: Question,
+        *,
+        unbounded: bool = False,
     ) -> None:
         self.values, self.patients, self.binary = values, patients, binary
+        self._unbounded = unbounded
         self._question = question
 
     def count(self, chosen: NDArray[np.bool_]) -> int:
@@ -66,14 +72,22 @@ class Rows:
         values, patients = self.values[chosen], self.patients[chosen]
         if self.binary and n == values.size:
             return wilson(int(values.sum()), n, level)
+        if self.binary:
+            return cluster_proportion(values, np.ones_like(values), patients, level=level)
         stream = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
         rng = np.random.default_rng([asked.seed, stream])
+        return cluster_mean(
+            values, patients, rng=rng, draws=asked.draws, level=level, unbounded=self._unbounded
+        )
+
+    def median(self, chosen: NDArray[np.bool_]) -> Estimate:
+        """Median over patients of the chosen rows (rows,), or why there is none."""
+        asked, n = self._question, self.count(chosen)
         if self.binary:
-            ones = np.ones_like(values)
-            return cluster_proportion(
-                values, ones, patients, rng=rng, draws=asked.draws, level=level
-            )
-        return cluster_mean(values, patients, rng=rng, draws=asked.draws, level=level)
+            return not_computed("values are yes or no", n=n, level=asked.level)
+        if n < asked.minimum:
+            return self.mean(chosen, "")
+        return median(self.values[chosen], self.patients[chosen], level=asked.level)
 
     def patient_means(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Mean of each patient (patients,) over the chosen rows: independent units."""

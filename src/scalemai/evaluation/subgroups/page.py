@@ -89,17 +89,20 @@ def _overview(found: Subgroups, what: str) -> list[Block]:
 
 
 def _factor(one: FactorResult) -> list[Block]:
+    of_rates = not any(group.median.computed for group in one.groups)
     rows: list[list[Cell]] = [
         [
-            group.name, group.patients, group.rows, group.estimate, group.gap,
-            "worst" if group.worst else None,
+            group.name, group.patients, group.rows, group.estimate,
+            *(() if of_rates else (group.median,)), group.gap, "worst" if group.worst else None,
         ]
         for group in one.groups
     ]  # fmt: skip
+    columns: list[str | Column] = ["group", "patients", "rows", Column("value")]
+    columns += [] if of_rates else [Column("median")]
     blocks: list[Block] = [Note(note, "info") for note in one.notes]
     blocks.append(
         TableBlock(
-            ["group", "patients", "rows", Column("value"), Column("gap to the rest"), ""],
+            [*columns, Column("gap to the rest"), ""],
             rows,
             "Values and gaps to all other patients with a record.",
         )

@@ -27,7 +27,8 @@ def frames(found: Subgroups) -> dict[str, pl.DataFrame]:
             {
                 **about, "factor": "", "group": "all", "patients": found.overall.n,
                 "rows": found.outcome.frame.height, **_named("", found.overall),
-                **_named("gap", Estimate(None)), "worst": False,
+                **_named("median", found.overall_median), **_named("gap", Estimate(None)),
+                "worst": False,
             }
         ],
         "subgroup_tests": [],
@@ -40,7 +41,8 @@ def frames(found: Subgroups) -> dict[str, pl.DataFrame]:
         tables["subgroups"] += [
             {
                 **name, "group": group.name, "patients": group.patients, "rows": group.rows,
-                **_named("", group.estimate), **_named("gap", group.gap), "worst": group.worst,
+                **_named("", group.estimate), **_named("median", group.median),
+                **_named("gap", group.gap), "worst": group.worst,
             }
             for group in one.groups
         ]  # fmt: skip
@@ -66,12 +68,13 @@ def frames(found: Subgroups) -> dict[str, pl.DataFrame]:
         column = found.question.home[0] if found.question.home else ""
         tables["distributions"].append(
             {**about, "factor": column, "group": "in distribution", **_named("", found.home),
-             **_named("difference", Estimate(None))}
+             **_named("median", Estimate(None)), **_named("difference", Estimate(None))}
         )  # fmt: skip
         tables["distributions"] += [
             {
                 **about, "factor": column, "group": one.name or "all out of distribution",
-                **_named("", one.estimate), **_named("difference", one.difference),
+                **_named("", one.estimate), **_named("median", one.median),
+                **_named("difference", one.difference),
             }
             for one in found.distributions
         ]  # fmt: skip

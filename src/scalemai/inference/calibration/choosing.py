@@ -105,9 +105,7 @@ def choose_map(
         errors[method] = calibration_error(
             foretold, positive, patient, rng=rng, draws=draws, level=level
         )
-        bins[method] = reliability_bins(
-            foretold, positive, patient, rng=streams[-1], draws=draws, level=level
-        )
+        bins[method] = reliability_bins(foretold, positive, patient, level=level)
     best = min(METHODS, key=lambda name: _value(losses[name]))
     chosen = fit_map(best, score, positive)
     return Choice(positives, negatives, chosen, "", losses, errors, bins)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.evaluation.report.charts import ReliabilityBin
-from scalemai.statistics.bootstrap import cluster_bootstrap, cluster_proportion
+from scalemai.statistics.bootstrap import cluster_bootstrap
 from scalemai.statistics.estimate import Estimate
+from scalemai.statistics.proportions import cluster_proportion
 
 __all__ = ["calibration_error", "reliability_bins"]
 
@@ -59,8 +60,6 @@ def reliability_bins(
     positive: NDArray[np.bool_],
     patient: NDArray[np.str_],
     *,
-    rng: np.random.Generator,
-    draws: int = 1000,
     level: float = 0.95,
 ) -> list[ReliabilityBin]:
     """The bins of :func:`calibration_error`, for a chart. Parameters as there."""
@@ -68,9 +67,7 @@ def reliability_bins(
     return [
         ReliabilityBin(
             float(probability[one].mean()),
-            cluster_proportion(
-                positive[one], np.ones(one.size), patient[one], rng=rng, draws=draws, level=level
-            ),
+            cluster_proportion(positive[one], np.ones(one.size), patient[one], level=level),
         )
         for one in _bins(probability, rows)
     ]
