@@ -165,7 +165,7 @@ def test_classes_are_drawn_evenly_from_lesions_that_can_be_of_them(cache: Cache)
     kinds = Counter(one.kind for one in drawn)
     assert {kinds[name] for name in spec.classes} <= set(range(160, 241))
     assert not any(one.kind == "cyst" and one.contrast == "hyper" for one in drawn)
-    assert any(one.kind == "pdac" and one.contrast == "hyper" for one in drawn)
+    assert any(one.kind == "pnet" and one.contrast == "hyper" for one in drawn)
     one_class = patches(cache, synthetic=any_lesion("pancreas")).wanted
     assert one_class is not None
     specs = [one_class.draw(rng, "", 0) for _ in range(600)]
