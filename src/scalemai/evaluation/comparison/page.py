@@ -187,7 +187,8 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
     caption = (
         f"Ranked by the mean over cases, with its {1 - level:.0%} interval from resampled "
         "patients, and the median over patients. Rank: mean over patients. Resampled: central "
-        "range of the place over resamples. Tested: a simultaneous range of the place from all pairwise tests. "
+        "range of the place over resamples. Tested: a simultaneous range of the place from all "
+        "pairwise tests. "
         "Beats: algorithms that it is significantly better than. Tests speak of the "
         "typical case, means of failures too: they may disagree."
     )
