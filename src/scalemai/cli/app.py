@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from scalemai.cli.adapt import adapt
+from scalemai.cli.annotate import annotate_app
 from scalemai.cli.arguments import (
     ClassMap,
     HuOffset,
@@ -192,6 +193,7 @@ def synthesize(
 
 
 app.command()(grow)
+app.add_typer(annotate_app, name="annotate")
 app.add_typer(audit_app, name="audit")
 app.command()(describe)
 app.add_typer(population, name="population")
