@@ -1,0 +1,136 @@
+// Events on their way to the server. They are kept in the browser until the server has
+// acknowledged them, and are sent in their order, read by read; sending one twice does nothing. So
+// neither a network that is down nor a page that is closed loses a stroke.
+
+import { Refused, post } from "./server.js";
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8000;
+const AT_ONCE = 50;
+
+function promised(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+export class Outbox extends EventTarget {
+  /** Use `Outbox.open(reader)`. Fires "change", "acknowledged" and "refused". */
+  constructor(database) {
+    super();
+    this.database = database;
+    this.sending = null;
+    this.wait = FIRST_WAIT_MS;
+    this.online = true;
+    this.revisions = new Map(); // read -> revision that the server is known to be at
+  }
+
+  static async open(readerId) {
+    const request = indexedDB.open(`scalemai-${location.host}-${readerId}`, 1);
+    request.onupgradeneeded = () => {
+      const store = request.result.createObjectStore("events", { autoIncrement: true });
+      store.createIndex("read", "readId");
+    };
+    const outbox = new Outbox(await promised(request));
+    window.addEventListener("online", () => outbox.flush());
+    outbox.flush();
+    return outbox;
+  }
+
+  store(mode) {
+    return this.database.transaction("events", mode).objectStore("events");
+  }
+
+  /** How many events the server has not acknowledged. */
+  async waiting() {
+    return promised(this.store("readonly").count());
+  }
+
+  /** Whether all that was done in a read is acknowledged. */
+  async isEmpty(readId) {
+    return (await promised(this.store("readonly").index("read").count(readId))) === 0;
+  }
+
+  /** Keep an event, and send it when its turn comes. */
+  async add(read, event) {
+    if (!this.revisions.has(read.read_id)) this.revisions.set(read.read_id, read.revision);
+    const kept = { readId: read.read_id, lease: read.lease, revision: read.revision, event };
+    await promised(this.store("readwrite").add(kept));
+    this.dispatchEvent(new Event("change"));
+    this.flush();
+  }
+
+  /** Send what is kept; returns when all of it is acknowledged or the network is down. */
+  flush() {
+    this.sending ??= this.sendAll().finally(() => {
+      this.sending = null;
+    });
+    return this.sending;
+  }
+
+  async sendAll() {
+    for (;;) {
+      const batch = await this.nextBatch();
+      if (!batch.length) return;
+      const { readId, lease, revision } = batch[0].value;
+      const at = this.revisions.get(readId) ?? revision;
+      const events = batch.map(({ value }) => value.event);
+      try {
+        const answer = await post(`/api/reads/${readId}/events`, { lease, revision: at, events });
+        await this.remove(batch);
+        this.revisions.set(readId, answer.read.revision);
+        this.wait = FIRST_WAIT_MS;
+        this.setOnline(true);
+        this.tell("acknowledged", { readId, read: answer.read, events });
+      } catch (error) {
+        if (error instanceof Refused && error.status < 500 && error.status !== 401) {
+          await this.remove(batch);
+          this.tell("refused", { readId, error, events });
+          continue;
+        }
+        this.setOnline(false);
+        await new Promise((resolve) => setTimeout(resolve, this.wait));
+        this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+      }
+    }
+  }
+
+  /** The oldest events that belong to one read. */
+  async nextBatch() {
+    const store = this.store("readonly");
+    const batch = [];
+    await new Promise((resolve, reject) => {
+      const request = store.openCursor();
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const cursor = request.result;
+        const mine = cursor && (!batch.length || batch[0].value.readId === cursor.value.readId);
+        if (!cursor || !mine || batch.length === AT_ONCE) return resolve();
+        batch.push({ key: cursor.key, value: cursor.value });
+        cursor.continue();
+      };
+    });
+    return batch;
+  }
+
+  async remove(batch) {
+    const store = this.store("readwrite");
+    for (const { key } of batch) store.delete(key);
+    await new Promise((resolve, reject) => {
+      store.transaction.oncomplete = resolve;
+      store.transaction.onerror = () => reject(store.transaction.error);
+    });
+    this.dispatchEvent(new Event("change"));
+  }
+
+  setOnline(online) {
+    if (this.online === online) return;
+    this.online = online;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  tell(kind, detail) {
+    this.dispatchEvent(new CustomEvent(kind, { detail }));
+  }
+}
