@@ -30,6 +30,7 @@ from scalemai.synthesis.painting.noise_model import (
 from scalemai.synthesis.removal.continuation import continued_noise
 from scalemai.synthesis.removal.relaxation import harmonic
 from scalemai.synthesis.removal.structure import Structure, even_tissue, measure_structure
+from scalemai.synthesis.removal.texture import balanced, drawn_texture
 from scalemai.synthesis.removal.transplant import transplant
 
 __all__ = ["Refill", "refill"]
@@ -37,9 +38,6 @@ __all__ = ["Refill", "refill"]
 # Author's estimates, to be refined.
 _LOCAL_MM = 3.0  # over which the surroundings are averaged
 _OUTSIDE_MM = 1.5
-_TEXTURE_MM = 2.5  # standard deviation of the Gaussian that the texture is made with
-_TREND_MM = 8.0
-_TAPER_MM = 3.0
 _DEPTH_BIN_MM = 1.5
 _FEWEST_IN_BIN = 40
 _FEWEST_VOXELS = 100
@@ -167,13 +165,11 @@ def _parenchyma(
     course = profile + harmonic(local, near, inside, grid.spacing_mm)
 
     model = measure_noise(rest, pure, grid)
-    texture_sd = _texture_sd(usual, pure, model, grid, rng)
-    texture = _texture(grid, rng) * np.float32(texture_sd)
-    into = edt.edt(np.pad(hole, 1), anisotropy=grid.spacing_mm)[1:-1, 1:-1, 1:-1]
-    texture *= np.sqrt(1.0 - np.exp(-((into / _TAPER_MM) ** 2))).astype(np.float32)
+    texture = drawn_texture(rest, inside, pure, model.sd_hu, grid, rng)
 
     noise = _continued(hu, hole, pure, beyond, profile + local, outside, model, grid, rng)
-    return course, np.asarray(noise + share * texture, np.float32)
+    grain = np.asarray(noise + share * texture, np.float32)
+    return course, balanced(grain, inside, grid)
 
 
 def _structured(
@@ -287,32 +283,6 @@ def _depth_mm(organ: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:
     padded = edt.edt(np.pad(organ, 1, mode="edge"), anisotropy=grid.spacing_mm)
     depth: NDArray[np.float32] = padded[1:-1, 1:-1, 1:-1]
     return depth
-
-
-def _texture_sd(
-    usual: NDArray[np.float32],
-    pure: NDArray[np.bool_],
-    model: NoiseModel,
-    grid: Grid,
-    rng: np.random.Generator,
-) -> float:
-    """Standard deviation of the organ's unevenness between 3 and 10 mm that is not noise."""
-    noise = noise_field(model, grid.shape, rng)
-    sds = []
-    for field in (usual, noise):
-        fine = smoothed_within(field, pure, _sigma(_TEXTURE_MM, grid))
-        fine -= smoothed_within(field, pure, _sigma(_TREND_MM, grid))
-        values = fine[pure]
-        sds.append(1.4826 * float(np.median(np.abs(values - np.median(values)))))
-    return float(max(sds[0] ** 2 - sds[1] ** 2, 0.0) ** 0.5)
-
-
-def _texture(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Gaussian unevenness between 3 and 10 mm, standard deviation 1."""
-    white = rng.standard_normal(grid.shape, dtype=np.float32)
-    field = ndimage.gaussian_filter(white, _sigma(_TEXTURE_MM, grid), mode="wrap")
-    field -= ndimage.gaussian_filter(white, _sigma(_TREND_MM, grid), mode="wrap")
-    return np.asarray(field / max(float(field.std()), 1e-6), np.float32)
 
 
 def _flat(tissue: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 from scalemai.geometry import Grid
 from scalemai.synthesis.painting.noise_model import NoiseModel, smoothed_within
 from scalemai.synthesis.removal.continuation import continued_noise
+from scalemai.synthesis.removal.texture import QUANTILES, without_noise
 
 __all__ = ["Structure", "even_tissue", "measure_structure"]
 
@@ -28,7 +29,6 @@ _FINE_MM = 1.2  # blurs less than a pyramid's edge, and takes most of the noise 
 _HILUM_MM = 15.0  # a hollow narrower than twice this is not the outside
 _LAYER_MM = 2.0
 _FEWEST_IN_LAYER = 150
-_QUANTILES = (np.arange(64) + 0.5) / 64
 _LONGEST_LAG_MM = 20.0
 _LENGTHS_MM = (2.0, 10.0)
 _BAND_VOXELS = 4
@@ -38,7 +38,6 @@ _EDGE_VOXELS = 0.6  # blur of the scan
 _UNEVEN = 1.2  # times the noise: what is less is left to course and texture
 _EVEN_SLOPE = 3.0  # times the usual slope of the smoothed scan
 _SLOPE_MM = 1.5
-_DECONVOLUTION_STEPS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +96,7 @@ class Structure:
         into -= min(grid.spacing_mm)
         weight = 1.0 - np.exp(-((into / _TAPER_MM) ** 2))
         share = ndtr(weight * _even_ranks(inside, layer) + (1.0 - weight) * inside)
-        at = share * len(_QUANTILES) - 0.5
+        at = share * len(QUANTILES) - 0.5
         result = self.fine.copy()
         result[hole] = ndimage.map_coordinates(self.quantiles, [layer, at], order=1, mode="nearest")
         sigma = [_EDGE_VOXELS] * 3
@@ -137,7 +136,7 @@ def measure_structure(
     first = int(enough[0]) if enough.size else 0
     number, layer = np.maximum(number, first) - first, np.maximum(layer, first) - first
     scores = np.zeros(hu.shape, np.float32)
-    table = np.full((last - first + 1, len(_QUANTILES)), np.nan)
+    table = np.full((last - first + 1, len(QUANTILES)), np.nan)
     spread = 0.0
     for one in range(len(table)):
         here = pure & (number == one)
@@ -145,12 +144,12 @@ def measure_structure(
         if not values.size:
             table[one] = table[one - 1]
             continue
-        table[one] = _without_noise(hu[here], np.quantile(values, _QUANTILES), noise_hu)
+        table[one] = without_noise(hu[here], np.quantile(values, QUANTILES), noise_hu)
         order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
         scores[here] = ndtri((order + 0.5) / values.size)
         spread += values.size * float(np.ptp(np.quantile(values, (0.05, 0.95))) / 3.29) ** 2
     spread = (spread / max(int(np.count_nonzero(pure)), 1)) ** 0.5
-    level = table[:, len(_QUANTILES) // 2][number]
+    level = table[:, len(QUANTILES) // 2][number]
     # The correlation is that of the HU: ranks of the cortex are mostly those of its noise.
     model = _correlation(np.where(pure, fine - level, 0.0).astype(np.float32), pure, grid)
     return Structure(fine, layer, scores, table.astype(np.float32), spread, model)
@@ -172,19 +171,6 @@ def even_tissue(hu: NDArray[np.float32], organ: NDArray[np.bool_], grid: Grid) -
     slope = np.hypot(*(np.gradient(smooth, grid.spacing_mm[a], axis=a) for a in grid.in_plane_axes))
     usual = float(np.quantile(slope[organ], 0.25)) / 0.7585  # of a Rayleigh distribution
     return np.asarray(organ & (slope <= _EVEN_SLOPE * usual), np.bool_)
-
-
-def _without_noise(
-    hu: NDArray[np.float32], guess: NDArray[np.float64], noise_hu: float
-) -> NDArray[np.float64]:
-    """Quantiles that become those of the scan once noise is added to them."""
-    wanted = np.quantile(hu, _QUANTILES)
-    noise = noise_hu * ndtri((np.arange(32) + 0.5) / 32)
-    table = guess
-    for _ in range(_DECONVOLUTION_STEPS):
-        noisy = np.quantile(table[:, None] + noise, _QUANTILES)
-        table = np.sort(table + 0.7 * (wanted - noisy))
-    return np.asarray(table)
 
 
 def _even_ranks(scores: NDArray[np.float32], layer: NDArray[np.float32]) -> NDArray[np.float64]:

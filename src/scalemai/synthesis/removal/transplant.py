@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import edt
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +29,9 @@ _SMALLEST_PIECE_VOXELS = 60
 _FEATHER_MM = 1.5
 _FEWEST_VOXELS = 30
 _AROUND_MM = 20.0
-_BEST = 60  # pieces that fit at their edge, whose distribution is then looked at
-_UNLIKE_HU = 400.0  # how much a Kolmogorov-Smirnov distance of 1 weighs against a misfit in HU
+_BEST = 100  # pieces that fit at their edge, whose distribution is then looked at
+_UNLIKE_HU = 1000.0  # how much a Kolmogorov-Smirnov distance of 1 weighs against a misfit in HU
+_MOST_COMPARED = 4000
 
 
 def transplant(
@@ -42,9 +45,9 @@ def transplant(
     """Copy a piece of lung into a hole.
 
     Places are drawn where the whole piece would lie in lung; those count whose surroundings
-    resemble those of the hole most, at about the same depth below the pleura. Of these the one is
-    taken that also has its HU distributed as those of the lung within 20 mm. Its mean is adjusted
-    to that around the hole. A hole that fits nowhere is filled in two halves.
+    resemble those of the hole most, at about the same depth below the pleura; their mean is
+    adjusted to that around the hole. Of these the one is taken that then has its HU distributed as
+    those of the lung within 20 mm. A hole that fits nowhere is filled in two halves.
 
     Parameters
     ----------
@@ -93,10 +96,18 @@ def transplant(
     near = source & (edt.edt(~hole, anisotropy=grid.spacing_mm) <= _AROUND_MM)
     if np.count_nonzero(near) < _FEWEST_VOXELS:
         near = source
-    usual = np.sort(blurred[near])
+    usual = np.sort(hu[near])
     while pieces:
         piece = pieces.pop()
-        shift = _best_shift(piece, source, blurred, usual, depth_mm, grid, rng)
+
+        def unlike(shift: NDArray[np.int64], piece: NDArray[np.bool_] = piece) -> float:
+            here = np.argwhere(piece)
+            here = here[:: max(len(here) // _MOST_COMPARED, 1)]
+            there = tuple((here + shift).T)
+            level = average[there] if around is None else around[tuple(here.T)]
+            return _distance(hu[there] + level - average[there], usual)
+
+        shift = _best_shift(piece, source, blurred, unlike, depth_mm, grid, rng)
         where = np.argwhere(piece)
         if shift is None:
             if len(where) <= _SMALLEST_PIECE_VOXELS:
@@ -127,7 +138,7 @@ def _best_shift(
     piece: NDArray[np.bool_],
     source: NDArray[np.bool_],
     blurred: NDArray[np.float32],
-    usual: NDArray[np.float32],
+    unlike: Callable[[NDArray[np.int64]], float],
     depth_mm: NDArray[np.float32],
     grid: Grid,
     rng: np.random.Generator,
@@ -162,16 +173,13 @@ def _best_shift(
             limit = best[-1][0] if len(best) == _BEST else np.inf
     if not best:
         return None
-    costs = [
-        cost + (_UNLIKE_HU * _unlike(blurred[tuple((inside + candidates[number]).T)], usual)) ** 2
-        for cost, number in best
-    ]
+    costs = [cost + (_UNLIKE_HU * unlike(candidates[number])) ** 2 for cost, number in best]
     return np.asarray(candidates[best[int(np.argmin(costs))][1]])
 
 
-def _unlike(values: NDArray[np.float32], usual: NDArray[np.float32]) -> float:
-    """Kolmogorov-Smirnov distance to sorted values, level apart: that is adjusted later."""
-    at = np.sort(values) - np.median(values) + usual[usual.size // 2]
+def _distance(values: NDArray[np.float32], usual: NDArray[np.float32]) -> float:
+    """Kolmogorov-Smirnov distance to sorted values."""
+    at = np.sort(values)
     below = np.searchsorted(usual, at) / usual.size
     return float(np.abs(below - (np.arange(at.size) + 0.5) / at.size).max())
 
