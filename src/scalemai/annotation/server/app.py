@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from scalemai.annotation.facts import read_protocol
 from scalemai.annotation.refusals import ConflictError, LeaseLostError, StaleRevisionError
 from scalemai.annotation.reviews import Review
-from scalemai.annotation.server import browsing, entering, reading
+from scalemai.annotation.server import assisting, browsing, entering, reading
 from scalemai.annotation.server.security import Gate, Security
 from scalemai.annotation.server.state import Room, current_reader
 from scalemai.errors import OutputError, ScaleMAIError
@@ -45,7 +45,7 @@ def make_app(review: Review, engine: Engine, security: Security) -> FastAPI:
         protocol = read_protocol(connection)
     app = FastAPI(title="ScaleMAI reading room", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = Room(review, engine, protocol)
-    for part in (entering, reading, browsing):
+    for part in (entering, reading, assisting, browsing):
         app.include_router(part.router)
     folder = Path(str(resources.files("scalemai.annotation") / "pages"))
     for address, name in PAGES.items():
