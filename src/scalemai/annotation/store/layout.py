@@ -25,6 +25,7 @@ STRUCTURES_FILE = "structures.u8"
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _Triple = tuple[int, int, int]
+_Rows = tuple[tuple[float, float, float, float], ...]
 
 
 def stored_axes(grid: Grid) -> tuple[_Triple, tuple[bool, bool, bool]]:
@@ -52,7 +53,7 @@ class StoredCase:
         Of the stored arrays.
     affine
         Rows of the matrix (4, 4) from stored index to RAS+ mm.
-    native_shape
+    native_shape, native_affine
         Of the CT's own array.
     order, flips
         Which native axis each stored axis is, and whether it runs backwards.
@@ -65,8 +66,9 @@ class StoredCase:
     """
 
     shape: _Triple
-    affine: tuple[tuple[float, float, float, float], ...]
+    affine: _Rows
     native_shape: _Triple
+    native_affine: _Rows
     order: _Triple
     flips: tuple[bool, bool, bool]
     structures: tuple[str, ...] = ()
@@ -83,12 +85,11 @@ class StoredCase:
         for axis, (native, flip) in enumerate(zip(order, flips, strict=True)):
             to_native[native, axis] = -1.0 if flip else 1.0
             to_native[native, 3] = grid.shape[native] - 1 if flip else 0.0
-        affine = grid.affine @ to_native
-        rows = tuple(tuple(float(value) for value in row) for row in affine)
         return cls(
             shape=shape,  # type: ignore[arg-type]  # three axes in, three out
-            affine=rows,  # type: ignore[arg-type]  # four columns
+            affine=_rows(grid.affine @ to_native),
             native_shape=grid.shape,
+            native_affine=_rows(grid.affine),
             order=order,
             flips=flips,
             **more,
@@ -98,6 +99,11 @@ class StoredCase:
     def grid(self) -> Grid:
         """Grid of the stored arrays."""
         return Grid(self.shape, np.asarray(self.affine))
+
+    @cached_property
+    def native_grid(self) -> Grid:
+        """Grid of the CT's own array."""
+        return Grid(self.native_shape, np.asarray(self.native_affine))
 
     def from_native(self, array: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """A view of a native array in the stored order of axes."""
@@ -138,5 +144,11 @@ class StoredCase:
             raise ConfigError("describes no stored case", where="database") from error
         triples = ("shape", "native_shape", "order", "flips", "structures", "hu_range")
         values |= {name: tuple(values[name]) for name in triples}
-        values["affine"] = tuple(tuple(row) for row in values["affine"])
+        for name in ("affine", "native_affine"):
+            values[name] = tuple(tuple(row) for row in values[name])
         return cls(**values)
+
+
+def _rows(affine: NDArray[np.float64]) -> _Rows:
+    rows = [tuple(float(value) for value in row) for row in affine]
+    return tuple((a, b, c, d) for a, b, c, d in rows)
