@@ -100,7 +100,7 @@ def write_masks(engine: Engine, case_key: str, out: Path) -> Path:
         row = connection.execute(select(cases).where(cases.c.case_key == case_key)).one()
         masks = final_masks(connection, case_key)
     stored = StoredCase.from_json(row.stored)
-    folder = out / row.case_id
+    folder: Path = out / row.case_id
     with atomic_folder(folder) as temporary:
         for one in masks:
             array = np.zeros(stored.native_shape, np.bool_, order="F")
