@@ -172,7 +172,11 @@ def _segmentation(summary: Summary) -> list[Block]:
     names = list(dict.fromkeys(frame["structure"].to_list()))
     blocks: list[Block] = [_statistics(frame, definitions, names, shown, "mean")]
     rest = [name for name in names if name != OVER_STRUCTURES]
-    blocks.append(Fold("Medians", [_statistics(frame, definitions, rest, shown, "median")]))
+    medians = _statistics(frame, definitions, rest, shown, "median")
+    of_means = frame.filter((pl.col("statistic") == "mean") & pl.col("metric").is_in(shown))
+    # Where a mean has no interval, the median is what can be relied on.
+    hidden = of_means["low"].null_count() == 0
+    blocks.append(Fold("Medians", [medians]) if hidden else medians)
     columns = [name for name in definitions if name not in shown]
     others = [name for name in columns if name in set(frame["metric"].to_list())]
     if others:
@@ -208,7 +212,10 @@ def _statistics(
     for metric in metrics:
         one = definitions[metric]
         columns.append(Column(_short(one), one.unit, 1 if one.unit == "mm" else 3))
-    caption = f"{statistic.capitalize()}s over cases, with intervals of resampled patients."
+    caption = {
+        "mean": "Means over cases, with intervals of resampled patients.",
+        "median": "Medians over patients, with intervals of order statistics.",
+    }[statistic]
     return TableBlock(columns, rows, caption)
 
 
