@@ -144,10 +144,12 @@ def _best_shift(
     rng: np.random.Generator,
 ) -> NDArray[np.int64] | None:
     """Where to copy from, in voxels; None if the piece lies in lung nowhere."""
-    inside = _some(np.argwhere(piece), rng)
+    voxels = np.argwhere(piece)
+    low, high = voxels.min(axis=0), voxels.max(axis=0)
+    inside = _some(voxels, rng)
     edge = ndimage.binary_dilation(piece, _ball(_RING_MM, grid)) & source & ~piece
     ring = _some(np.argwhere(edge), rng)
-    middle = np.rint(np.argwhere(piece).mean(axis=0)).astype(np.int64)
+    middle = np.rint(voxels.mean(axis=0)).astype(np.int64)
     candidates = np.argwhere(source)
     candidates = candidates[rng.integers(len(candidates), size=_TRIALS)] - middle
     best: list[tuple[float, int]] = []
@@ -156,10 +158,9 @@ def _best_shift(
     depth = depth_mm[tuple(inside.T)]
     shape = np.asarray(source.shape)
     for number, shift in enumerate(candidates):
-        at = inside + shift
-        if (at.min(axis=0) < 0).any() or (at.max(axis=0) >= shape).any():
+        if (low + shift < 0).any() or (high + shift >= shape).any():
             continue
-        index = tuple(at.T)
+        index = tuple((inside + shift).T)
         if source[index].mean() < _COVERED:
             continue
         deeper = float(np.abs(depth_mm[index] - depth).mean())
