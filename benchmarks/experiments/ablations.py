@@ -1,7 +1,7 @@
 """Does each mechanism pay? One arm with it and one without, several seeds, the same test lesions.
 
-Run: python benchmarks/experiments/ablations.py --work FOLDER --steps 300 --seeds 3
-     python benchmarks/experiments/ablations.py --work FOLDER --steps 300 --table docs/results
+Run: python benchmarks/experiments/ablations.py --work FOLDER --steps 200 --seeds 3
+     python benchmarks/experiments/ablations.py --work FOLDER --steps 200 --table docs/results
 
 Detectors of liver lesions are trained on phantoms and tested on the phantom's own, independent
 lesion model. A killed experiment goes on where it stopped; ``--table`` compares what is there so
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data import ORGAN
+from data import GROWN, ORGAN
 from runs import AS_IS, Arm, Bench, run_all
 from switches import FEATURES
 from tables import Contrast, compared, markdown, write_csv
@@ -24,14 +24,13 @@ from tables import Contrast, compared, markdown, write_csv
 from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.spec import LesionSpec
-from scalemai.training.material import any_lesion
 
 __all__ = ["ARMS", "CONTRASTS", "main"]
 
-_FACTS = (LesionSpec(organ=ORGAN, diameter_mm=(3.0, 40.0)),)
+_FACTS = (LesionSpec(organ=ORGAN, diameter_mm=(10.0, 40.0)),)
 _PLAIN = (replace(_FACTS[0], kind="metastasis"),)
-_ONE_KIND = tuple(replace(spec, kind="metastasis") for spec in any_lesion(ORGAN))
-_UNIFORM = TumorPopulation.from_yaml(f"{ORGAN}:\n  size_mm: {{uniform: [3, 40]}}\n")
+_ONE_KIND = tuple(replace(spec, kind="metastasis") for spec in GROWN)
+_UNIFORM = TumorPopulation.from_yaml(f"{ORGAN}:\n  size_mm: {{uniform: [10, 40]}}\n")
 _FEW = 4
 
 _LISTED = (
@@ -64,7 +63,7 @@ _LISTED = (
     ),
     Arm(
         "uniform",
-        "the baseline, trained on as long with lesions of 3 to 40 mm, all sizes as likely",
+        "the baseline, trained on as long with lesions of 10 to 40 mm, all sizes as likely",
         lesions=_UNIFORM,
         start="baseline",
         how="continue",
@@ -154,7 +153,7 @@ def parser(about: str | None) -> argparse.ArgumentParser:
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--work", type=Path, required=True, help="folder of all that is made")
-    options.add_argument("--steps", type=int, default=300, help="of a whole training")
+    options.add_argument("--steps", type=int, default=200, help="of a whole training")
     options.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1 of every arm")
     options.add_argument("--arms", help="some arms only, separated by commas")
     options.add_argument("--workers", type=int, default=1, help="processes")

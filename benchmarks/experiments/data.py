@@ -23,11 +23,15 @@ from scalemai.synthesis.files import Request
 from scalemai.training.cache import Cache, prepare_cases
 from scalemai.training.material import any_lesion
 
-__all__ = ["ORGAN", "SETS", "PhantomSet", "frozen", "joined", "ready"]
+__all__ = ["GROWN", "ORGAN", "SETS", "PhantomSet", "frozen", "joined", "ready"]
 
 ORGAN = "liver"
 _LESIONS = LesionDraw((ORGAN,))
-_BINS_MM = ((3.0, 10.0), (10.0, 20.0), (20.0, 40.0))
+_BINS_MM = ((10.0, 20.0), (20.0, 40.0))
+
+GROWN = tuple(replace(spec, diameter_mm=(10.0, 40.0)) for spec in any_lesion(ORGAN))
+"""Lesions that are grown: those of ``scalemai train``, but none below 10 mm, of which the few
+patches of a short training on 3 mm voxels would be wasted on what can hardly be seen."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ def ready(work: Path, name: str, wanted: PhantomSet, spec: DetectorSpec) -> Cach
 def frozen(work: Path, hosts: Path, count: int, seed: int, spec: DetectorSpec) -> Cache:
     """Hosts with synthetic tumors that were grown once, as ``scalemai synthesize`` writes them.
 
-    Every host gets three, of the lesions that are grown on the fly and of each bin of sizes alike;
-    patches are drawn evenly over the bins in any case.
+    Every host gets three, of the lesions that are grown on the fly and of each bin of sizes as
+    often; patches are drawn evenly over the bins in any case.
 
     Parameters
     ----------
@@ -102,9 +106,7 @@ def frozen(work: Path, hosts: Path, count: int, seed: int, spec: DetectorSpec) -
     """
     name = f"frozen-{seed}"
     out = work / "phantoms" / name
-    specs = tuple(
-        replace(spec, diameter_mm=size) for spec in any_lesion(ORGAN) for size in _BINS_MM
-    )
+    specs = tuple(replace(spec, diameter_mm=size) for spec in GROWN for size in _BINS_MM)
     request = Request(specs=specs, count=(3, 3), seed=seed)
     cases = sorted(open_cases(hosts), key=lambda case: case.id)[:count]
     with open_ledger(out, request) as ledger:

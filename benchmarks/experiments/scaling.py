@@ -1,7 +1,7 @@
 """What is an annotated scan worth, and what a synthetic one? Nested draws, fixed number of steps.
 
-Run: python benchmarks/experiments/scaling.py --work FOLDER --steps 300 --draws 2
-     python benchmarks/experiments/scaling.py --work FOLDER --steps 300 --table docs/results
+Run: python benchmarks/experiments/scaling.py --work FOLDER --steps 200 --draws 2
+     python benchmarks/experiments/scaling.py --work FOLDER --steps 200 --table docs/results
 
 "Annotated" scans are phantoms with lesions of the phantom's own model, not patients. Both arms of
 a size see the same scans, annotated ones and 24 normal ones; in one arm tumors are grown in all of

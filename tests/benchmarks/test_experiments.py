@@ -42,9 +42,9 @@ LESIONS = LesionDraw(("liver",))
 TINY: Mapping[str, PhantomSet] = {
     "normal": PhantomSet(2, 1),
     "test": PhantomSet(2, 2, LESIONS),
-    "annotated": PhantomSet(2, 500, LESIONS),
+    "annotated": PhantomSet(1, 500, LESIONS),
     "target": PhantomSet(2, 4, scanner=(("kernel", "sharp"),)),
-    "target_test": PhantomSet(2, 5, LESIONS, (("kernel", "sharp"),)),
+    "target_test": PhantomSet(1, 5, LESIONS, (("kernel", "sharp"),)),
 }
 
 
@@ -355,8 +355,8 @@ def test_every_way_to_train_ends_in_a_result(tmp_path: Path) -> None:
         (result,) = runs.read_results(where, few[name]).values()
         for test in few[name].tests:
             found = tables.of_set(result, test)
-            assert len(found.scans) == 2
-            assert found.lesion_found.size >= 2
+            assert len(found.scans) == TINY[test].n
+            assert found.lesion_found.size >= 1
     first = runs.result_path(where, few["baseline"], 0)
     plain = json.loads(first.read_text())
     first.unlink()
