@@ -174,7 +174,7 @@ def test_the_calibration_error_is_the_distance_from_what_happens() -> None:
     assert off.low is not None
     assert off.high is not None
     assert off.low < 0.2 < off.high
-    bins = reliability_bins(np.full(100, 0.3), positive, patient, rng=rng, draws=50)
+    bins = reliability_bins(np.full(100, 0.3), positive, patient)
     assert sum(one.observed.n for one in bins) == 100
 
 

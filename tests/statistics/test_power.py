@@ -80,9 +80,9 @@ def test_the_power_of_equivalence_is_that_of_our_own_test() -> None:
     assert power_tost_proportion(n, 0.1, p=0.52) == pytest.approx(expected, abs=1e-12)
     rng = np.random.default_rng(1)
     shown = np.mean(
-        [tost_paired(rng.normal(0.05, 1, 60), np.zeros(60), 0.4).equivalent for _ in range(4000)]
+        [tost_paired(rng.normal(0.05, 1, 80), np.zeros(80), 0.4).equivalent for _ in range(4000)]
     )
-    assert power_tost_paired(60, 0.4, 1.0, difference=0.05) == pytest.approx(shown, abs=0.02)
+    assert power_tost_paired(80, 0.4, 1.0, difference=0.05) == pytest.approx(shown, abs=0.02)
 
 
 def test_the_tost_needs_as_many_pairs_as_published() -> None:

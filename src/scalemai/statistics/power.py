@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scalemai.statistics.equivalence import FEWEST_PAIRS
 from scalemai.statistics.proportions import clopper_pearson, wilson
 
 __all__ = [
@@ -303,12 +304,16 @@ def power_tost_paired(
 def n_tost_paired(
     margin: float, sd: float, *, difference: float = 0.0, power: float = 0.8, alpha: float = 0.05
 ) -> int:
-    """Pairs that a TOST needs; parameters as of :func:`power_tost_paired`."""
+    """Pairs that a TOST needs; parameters as of :func:`power_tost_paired`.
+
+    At least :data:`~scalemai.statistics.equivalence.FEWEST_PAIRS`, below which there is none.
+    """
     _require(power=power)
     if abs(difference) >= margin:
         raise ValueError("a true difference outside the margin is never equivalent")
     return smallest_n(
-        lambda n: power_tost_paired(n, margin, sd, difference=difference, alpha=alpha) >= power
+        lambda n: power_tost_paired(n, margin, sd, difference=difference, alpha=alpha) >= power,
+        least=FEWEST_PAIRS,
     )
 
 

@@ -127,7 +127,7 @@ def test_wilson_is_too_short_for_lesions_that_share_patients_and_the_primary_is_
         size = 1 + rng.poisson(3, 40)
         patients = np.repeat(np.array([f"p{i:02}" for i in range(40)]), size)
         luck = np.repeat(rng.beta(p, 1 - p, 40), size)  # rho = 0.5
-        share = share_of(rng.random(luck.size) < luck, patients, rng=rng, nothing="", draws=500)
+        share = share_of(rng.random(luck.size) < luck, patients, nothing="")
         held += [holds(share.primary, p), holds(share.wilson, p)]
     assert 0.93 <= held[0] / trials <= 0.97
     assert held[1] / trials < 0.85
@@ -138,7 +138,7 @@ def test_wilson_covers_where_each_patient_has_one_lesion() -> None:
     patients = np.array([f"p{i:02}" for i in range(35)])
     held = 0
     for _ in range(trials):
-        share = share_of(rng.random(35) < p, patients, rng=rng, nothing="", draws=10)
+        share = share_of(rng.random(35) < p, patients, nothing="")
         assert share.primary is share.wilson
         held += holds(share.primary, p)
     assert 0.93 <= held / trials <= 0.97

@@ -29,15 +29,22 @@ def simulated(
     patient_sd: float = 0.25,
     patient_run_sd: float = 0.15,
     curve: Callable[[float], float] = truth,
+    luck: Sequence[float] | None = None,
 ) -> Measurements:
-    """Runs of arms (real scans, synthetic scans, real scans that they are worth together)."""
+    """Runs of arms (real scans, synthetic scans, real scans that they are worth together).
+
+    ``luck`` is how much better each run is than its arm, if the truth of these runs is asked for.
+    """
     ordered = sorted(arms)
     shared = rng.normal(0, patient_sd, patients)
     totals = np.array(
         [
-            curve(worth) + shared + rng.normal(0, patient_run_sd, patients) + rng.normal(0, run_sd)
-            for _, _, worth in ordered
-            for _ in range(seeds)
+            curve(worth)
+            + shared
+            + rng.normal(0, patient_run_sd, patients)
+            + (rng.normal(0, run_sd) if luck is None else luck[arm * seeds + seed])
+            for arm, (_, _, worth) in enumerate(ordered)
+            for seed in range(seeds)
         ]
     )
     return Measurements(
