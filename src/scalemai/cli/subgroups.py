@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +27,8 @@ def subgroups(
     metric: Annotated[
         str,
         typer.Option(
-            help="A column of the results; or sensitivity, specificity, fpr, lesion_sensitivity."
+            help="A column of the results; or auroc, sensitivity, specificity, fpr, "
+            "lesion_sensitivity, fp_per_scan."
         ),
     ] = "dsc",
     structure: Annotated[str | None, typer.Option(help="Structure, if there are several.")] = None,
@@ -42,7 +44,8 @@ def subgroups(
         typer.Option(metavar="COLUMN=A,B", help="Where training cases came from: hospital=A,B."),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Score from which a patient is called positive.")
+        float | None,
+        typer.Option(help="Score from which a patient, or a candidate, is called positive."),
     ] = None,
     minimum: Annotated[int, typer.Option(help="Fewest patients of a group.")] = 10,
     missing: Annotated[
@@ -78,9 +81,9 @@ def subgroups(
     outcome = read_outcome(
         results, metric, structure, threshold=threshold, missing=missing, better=_better(better)
     )
-    found = compare_groups(
-        outcome, read_table(metadata).frame, question, key=key, where=str(metadata)
-    )
+    table = read_table(metadata).frame
+    digest = sha256(metadata.read_bytes()).hexdigest()
+    found = compare_groups(outcome, table, question, key=key, where=str(metadata), digest=digest)
     remark(
         [*found.notes, *(f"{one.factor}: {note}" for one in found.factors for note in one.notes)]
     )

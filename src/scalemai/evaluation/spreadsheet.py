@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from scalemai.errors import UnreadableFileError
+from scalemai.evaluation.decimal_commas import with_points
 
 __all__ = ["csv_text", "read_csv", "write_csv"]
 
@@ -74,13 +75,16 @@ def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pl.DataFra
     Returns
     -------
     DataFrame
-        Columns of names are text, so that case ``007`` stays what it is. ``NA``, ``N/A`` and
+        Decimal commas of files separated by semicolons or tabs are read as such
+        (:func:`~scalemai.evaluation.decimal_commas.with_points`). Columns of names are text, so
+        that case ``007`` stays what it is. ``NA``, ``N/A`` and
         ``nan`` are null, except where they name a case, structure, organ, class or algorithm.
 
     Raises
     ------
     UnreadableFileError
-        If it is missing, no UTF-8, or no CSV; or all its columns are one.
+        If it is missing, no UTF-8, or no CSV; all its columns are one; or its decimal commas
+        cannot be told from points or from commas between thousands.
     """
     text, separator = csv_text(path, one_column=columns is not None)
     data = text.encode()
@@ -96,6 +100,9 @@ def read_csv(path: Path, columns: Mapping[str, str] | None = None) -> pl.DataFra
             infer_schema_length=None,
             null_values=_NOT_KNOWN,
         )
+        frame = with_points(frame, separator, path, set(named))
+    except UnreadableFileError:
+        raise
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnreadableFileError(f"is no CSV ({reason})", where=path, fix="check it") from error

@@ -44,9 +44,9 @@ def test_gaps_of_a_small_group_are_covered_as_nominal(scans: int) -> None:
     held, trials = 0, 250
     asked = question("small", draws=300)
     for seed in range(trials):
-        table, metadata = cases(90, gap=0.0, seed=seed, scans=scans)
+        table, metadata = cases(130, gap=0.0, seed=seed, scans=scans)
         metadata = metadata.with_columns(
-            small=pl.when(pl.int_range(pl.len()) < 15).then(pl.lit("yes")).otherwise(pl.lit("no"))
+            small=pl.when(pl.int_range(pl.len()) < 42).then(pl.lit("yes")).otherwise(pl.lit("no"))
         )
         found = compare_groups(outcome_of(table, "dsc"), metadata, asked)
         gap = found.factors[0].groups[1].gap

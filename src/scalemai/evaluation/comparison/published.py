@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scalemai.errors import UnreadableFileError
 from scalemai.evaluation.comparison.results import Results, refuse_twice
+from scalemai.evaluation.decimal_commas import with_points
 from scalemai.evaluation.spreadsheet import csv_text
 
 __all__ = ["read_published"]
@@ -84,7 +85,19 @@ def _read(path: Path) -> tuple[list[str], pl.DataFrame]:
         what = f"is no proper CSV ({str(error).splitlines()[0]})"
         raise UnreadableFileError(what, where=path, fix="write it again") from error
     header = [str(cell or "").strip() for cell in table.row(0)]
-    return header, table[1:]
+    rows = table[1:]
+    if len(set(header)) == len(header):  # else it is refused for that
+        # Positions name columns without heading.
+        names = [name or f"column {place}" for place, name in enumerate(header, start=1)]
+        told = rows.rename(dict(zip(rows.columns, names, strict=True))).with_columns(
+            pl.when(~pl.col(name).str.strip_chars().str.to_lowercase().is_in(_NO_VALUE))
+            .then(pl.col(name))
+            .alias(name)
+            for name in names
+        )
+        named = [name for name in names if name.lower() in _NAMES]
+        rows = with_points(told, separator, path, named).cast(pl.String)
+    return header, rows
 
 
 def _numbers(column: pl.Series, path: Path, name: str, cases: list[str]) -> NDArray[np.float64]:

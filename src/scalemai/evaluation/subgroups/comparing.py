@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from scalemai.errors import ConfigError, UnknownNameError
 from scalemai.evaluation.comparison.scale import bounded
+from scalemai.evaluation.row_digests import row_digests
+from scalemai.evaluation.subgroups.areas import NO_TEST, Areas, Counts
 from scalemai.evaluation.subgroups.estimates import Rows
 from scalemai.evaluation.subgroups.grouping import NOT_RECORDED, Factor, labels_of
 from scalemai.evaluation.subgroups.metadata import Joined, join
@@ -140,6 +143,8 @@ class Subgroups:
         Each other hospital, all of them together first.
     notes
         What a user should know.
+    files
+        Name to SHA-256 of what was read: the table of results and ``metadata``.
     """
 
     outcome: Outcome
@@ -150,6 +155,7 @@ class Subgroups:
     home: Estimate | None
     distributions: tuple[Distribution, ...]
     notes: tuple[str, ...]
+    files: Mapping[str, str]
 
     def settings(self) -> dict[str, Any]:
         """What changes a number, in plain types."""
@@ -159,6 +165,7 @@ class Subgroups:
             "better": self.outcome.better,
             "missing_predictions": self.outcome.missing,
             "undefined_rows": self.outcome.undefined,
+            "files": dict(self.files),
             **self.question.settings(),
         }
 
@@ -170,6 +177,7 @@ def compare_groups(
     *,
     key: str | None = None,
     where: str = "metadata",
+    digest: str | None = None,
 ) -> Subgroups:
     """Compare groups of patients.
 
@@ -183,6 +191,8 @@ def compare_groups(
         What is asked.
     key, where
         As of :func:`scalemai.evaluation.subgroups.metadata.join`.
+    digest
+        SHA-256 of the file of the metadata; of its rows if not given.
 
     Raises
     ------
@@ -193,13 +203,7 @@ def compare_groups(
     """
     joined = join(outcome.frame, metadata, question.columns, key=key, where=where)
     frame = joined.frame
-    rows = Rows(
-        frame["value"].to_numpy().astype(np.float64),
-        frame["patient"].to_numpy().astype(np.str_),
-        outcome.binary,
-        question,
-        unbounded=not outcome.binary and not bounded(outcome.metric),
-    )
+    rows = _rows(frame, outcome, question)
     everyone = np.ones(frame.height, bool)
     factors = tuple(_factor(rows, joined, one, outcome, question) for one in question.factors)
     home, others = _distributions(rows, frame, question)
@@ -207,7 +211,23 @@ def compare_groups(
         outcome, question, rows.mean(everyone, "all"), rows.median(everyone), factors, home,
         others,
         (*outcome.notes, *joined.notes),
+        {**outcome.files, "metadata": digest or _digest(metadata)},
     )  # fmt: skip
+
+
+def _digest(metadata: pl.DataFrame) -> str:
+    return sha256("".join(sorted(row_digests(metadata, "metadata").values())).encode()).hexdigest()
+
+
+def _rows(frame: pl.DataFrame, outcome: Outcome, question: Question) -> Rows:
+    values = frame["value"].to_numpy().astype(np.float64)
+    patients = frame["patient"].to_numpy().astype(np.str_)
+    if outcome.area:
+        return Areas(values, patients, frame["positive"].to_numpy().astype(np.bool_), question)
+    if outcome.metric == "fp_per_scan":
+        return Counts(values, patients, question)
+    unbounded = not outcome.binary and not bounded(outcome.metric)
+    return Rows(values, patients, outcome.binary, question, unbounded=unbounded)
 
 
 def _factor(
@@ -236,7 +256,10 @@ def _factor(
         )
         for name, mask in chosen.items()
     )  # fmt: skip
-    means = [rows.patient_means(chosen[name]) for name in known]
+    means = [] if outcome.area else [rows.patient_means(chosen[name]) for name in known]
+    test = kruskal_wallis(means)
+    if outcome.area:
+        test = replace(test, degrees=max(len(known) - 1, 0), reason=NO_TEST)
     notes = []
     together = np.isin(label, known)
     several = rows.in_several(label, together)
@@ -247,7 +270,7 @@ def _factor(
     return FactorResult(
         factor, groups,
         replace(_largest(rows, chosen, known, factor, question), n=rows.count(together)),
-        rows.count(together), kruskal_wallis(means), tuple(known),
+        rows.count(together), test, tuple(known),
         pairwise_mann_whitney(means, level=question.level), dunn(means), adjusted,
         (*notes, *note),
     )  # fmt: skip
@@ -288,6 +311,8 @@ def _adjusted(
     names = [name for name in question.adjust if name not in factor.columns]
     if not names:
         return (), ()
+    if outcome.area:
+        return (), ("areas are not adjusted by regression: compare them within classes",)
     covariates = {name: _covariate(frame[f"by:{name}"]) for name in names}
     complete = np.array(
         [all(one is not None for one in row) for row in zip(*covariates.values(), strict=True)]

@@ -22,6 +22,19 @@ DEFINITIONS = (
         "expanded BCa bootstrap over patients; Wilson, J Am Stat Assoc 1927;22:209",
     ),
     Definition(
+        "subgroup-area/1", "value", "area under the ROC curve of a group", "", None,
+        "Of metric auroc, in place of the mean. DeLong's interval on the logit scale, where "
+        "patients have several scans with Obuchowski's variance. Both the patients with the "
+        "lesion and those without must reach the minimum.",
+        "DeLong et al., Biometrics 1988;44:837; Obuchowski, Biometrics 1997;53:567",
+    ),
+    Definition(
+        "subgroup-rate/1", "value", "false positives per scan of a group", "", "lower",
+        "Of metric fp_per_scan, in place of the mean: over all scans of the group, with Student's "
+        "t on the logarithm and the variance between patients.",
+        "author's construction; coverage by simulation",
+    ),
+    Definition(
         "subgroup-gap/1", "gap", "gap of a group to the rest", "", None,
         "Mean of the group minus mean of all other recorded patients, from both intervals.",
         "Zou and Donner, Stat Med 2008;27:1693",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from scalemai.evaluation.comparison.scale import Better, bounded, on_one_scale
 from scalemai.evaluation.definitions import Definition
 from scalemai.evaluation.patients.rows import require_one_algorithm
 from scalemai.evaluation.row_digests import row_digests
+from scalemai.evaluation.subgroups.detection import FP_PER_SCAN, false_positives, scores
 from scalemai.evaluation.tables import Table, read_table
 
 __all__ = ["RATES", "Missing", "Outcome", "outcome_of", "read_outcome"]
@@ -24,8 +26,12 @@ RATES: Mapping[str, tuple[str, Better]] = {
     "specificity": ("patients", "higher"),
     "fpr": ("patients", "lower"),
     "lesion_sensitivity": ("lesions", "higher"),
+    "auroc": ("patients", "higher"),
+    "fp_per_scan": ("candidates", "lower"),
 }
-"""Rates of detection: the table that they come from, and which values are better."""
+"""Metrics of detection: the table that they come from, and which values are better."""
+
+_NO_RATES = ("auroc", "fp_per_scan")
 
 _UNDEFINED = ("both_empty", "not_assessed")
 _KEYS = frozenset(("algorithm", "case", "patient", "structure", "state"))
@@ -44,7 +50,7 @@ class Outcome:
     metric, structure
         What they are.
     frame
-        Columns ``case``, ``patient``, ``value`` (finite).
+        Columns ``case``, ``patient``, ``value`` (finite); of an area also ``positive``.
     binary
         Whether values are 0 or 1, so that means are rates.
     better
@@ -57,6 +63,10 @@ class Outcome:
         Case id to the hash of what was evaluated; of a foreign table, to that of its rows.
     notes
         What a user should know.
+    area
+        Whether values are scores, of which groups have areas under ROC curves.
+    files
+        Name to SHA-256 of the files that it was read from.
     """
 
     metric: str
@@ -69,6 +79,8 @@ class Outcome:
     definition: Definition | None = None
     cases: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    area: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_outcome(
@@ -96,10 +108,33 @@ def read_outcome(
     """
     kind = RATES[metric][0] if metric in RATES else "structures"
     table = read_table(path, kind if Path(path).is_dir() else None)
-    return outcome_of(
+    files = {table.kind: _digest(path, table.kind)}
+    if metric == "fp_per_scan":
+        frame, structure, gone = false_positives(Path(path), structure, threshold)
+        said = (
+            f"{gone} scans without prediction are left out: there is no worst number of false "
+            "positives, so groups with many of them look better than they are",
+        )
+        cases = table.cases or row_digests(table.frame, Path(path).name)
+        return Outcome(
+            metric, structure, frame, False, "lower", gone, 0, FP_PER_SCAN, cases,
+            said if gone else (),
+            files=files,
+        )  # fmt: skip
+    found = outcome_of(
         table, metric, structure, threshold=threshold, missing=missing, better=better,
         where=str(path),
     )  # fmt: skip
+    return replace(found, files=files)
+
+
+def _digest(path: Path | str, kind: str) -> str:
+    """SHA-256 of the file that a table was read from."""
+    file = Path(path)
+    if file.is_dir():
+        places = (file / f"{kind}{ending}" for ending in (".parquet", ".csv"))
+        file = next((one for one in places if one.is_file()), file)
+    return sha256(file.read_bytes()).hexdigest()
 
 
 def outcome_of(
@@ -121,7 +156,8 @@ def outcome_of(
         ``lesions`` or ``patients``, of one algorithm.
     metric
         A numeric column; or one of :data:`RATES`: ``lesion_sensitivity`` of lesions,
-        ``sensitivity``, ``specificity`` and ``fpr`` of patients at a threshold.
+        ``sensitivity``, ``specificity`` and ``fpr`` of patients at a threshold, ``auroc`` of
+        patients without one.
     structure
         Which structure; may be left out if there is one.
     threshold
@@ -155,9 +191,17 @@ def outcome_of(
         patient=pl.coalesce(patient.cast(pl.String), pl.col("case").cast(pl.String)),
     )
     notes: list[str] = []
-    if metric in RATES:
+    if metric == "fp_per_scan":
+        what = "false positives per scan need the tables candidates, lesions and structures"
+        raise ConfigError(what, where=where, fix="read them with read_outcome")
+    if metric == "auroc":
+        _require(frame, ("positive", "score"), where)
+        _refuse_two_rows(frame, where)
+        frame, gone, undefined = scores(frame, missing)
+        way: Better = "higher"
+    elif metric in RATES:
         frame, gone, undefined = _rate(frame, metric, threshold, missing, where)
-        way: Better = RATES[metric][1]
+        way = RATES[metric][1]
     else:
         divisor, remarks = _scale(table.frame, metric, where)
         notes += remarks
@@ -169,7 +213,8 @@ def outcome_of(
                 f"{gone} missing values of {metric} are left out: it has no worst value, so "
                 "groups with many missing predictions look better than they are"
             )
-    frame = frame.select("case", "patient", pl.col("value").cast(pl.Float64))
+    kept = ("case", "patient", *(("positive",) if metric == "auroc" else ()))
+    frame = frame.select(*kept, pl.col("value").cast(pl.Float64))
     if not frame.height:
         what = f"has no row with a value of {metric} for {structure}"
         raise ConfigError(what, where=where, fix="check metric and structure")
@@ -177,9 +222,9 @@ def outcome_of(
     if not np.isfinite(values).all():
         raise ConfigError(f"{metric} is infinite in a row", where=where, fix="check the table")
     return Outcome(
-        metric, structure, frame, metric in RATES, way, gone, undefined,
+        metric, structure, frame, metric in RATES and metric not in _NO_RATES, way, gone, undefined,
         table.definition(metric), table.cases or row_digests(table.frame, Path(where).name),
-        tuple(notes),
+        tuple(notes), metric == "auroc",
     )  # fmt: skip
 
 
@@ -211,10 +256,7 @@ def _metric(
         error = UnknownNameError("metric", metric, [*known, *RATES])
         error.where = where
         raise error
-    twice = frame["case"].is_duplicated()
-    if twice.any():
-        case = frame["case"].filter(twice)[0]
-        raise ConfigError(f"case {case!r} stands in two rows", where=where, fix="keep one")
+    _refuse_two_rows(frame, where)
     state = pl.col("state") if "state" in frame.columns else pl.lit("both")
     frame = frame.with_columns(
         value=pl.col(metric).cast(pl.Float64).fill_nan(None),
@@ -262,10 +304,7 @@ def _rate(
     if threshold is None or not np.isfinite(threshold):
         fix = "give the one that was fixed beforehand, for example --threshold 0.5"
         raise ConfigError(f"{metric} needs a threshold", where="threshold", fix=fix)
-    twice = frame["case"].is_duplicated()
-    if twice.any():
-        case = frame["case"].filter(twice)[0]
-        raise ConfigError(f"case {case!r} stands in two rows", where=where, fix="keep one")
+    _refuse_two_rows(frame, where)
     wanted = metric == "sensitivity"
     assessed = frame.filter(pl.col("positive").is_not_null())
     kind = assessed.filter(pl.col("positive") == wanted)
@@ -276,6 +315,13 @@ def _rate(
     if missing == "worst":
         kept = kept.with_columns(pl.col("value").fill_null(1.0 if metric == "fpr" else 0.0))
     return kept.drop_nulls("value"), gone, frame.height - assessed.height
+
+
+def _refuse_two_rows(frame: pl.DataFrame, where: str) -> None:
+    twice = frame["case"].is_duplicated()
+    if twice.any():
+        case = frame["case"].filter(twice)[0]
+        raise ConfigError(f"case {case!r} stands in two rows", where=where, fix="keep one")
 
 
 def _require(frame: pl.DataFrame, columns: tuple[str, ...], where: str) -> None:
