@@ -265,14 +265,6 @@ def test_mlflow_that_is_not_installed_is_named(tmp_path: Path) -> None:
         fit(config(run=replace(CONFIG.run, mlflow="mine")), Spheres(), tmp_path)
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_network(tmp_path: Path) -> None:
-    both = config(compute=replace(CONFIG.compute, devices=2), batch=1)
-    fit(both, Spheres(), tmp_path, held_out=Spheres(7))
-    assert np.mean(losses(tmp_path)[-5:]) < 0.6 * np.mean(losses(tmp_path)[:5])
-    assert read_log(tmp_path / LOG_NAME)[-1]["validation_dice"] > 0.5
-
-
 def started(out: Path, *, step_s: float, workers: int = 0) -> subprocess.Popen[str]:
     words = (out, step_s, workers)
     command = [sys.executable, "-m", "tests.training.fit_driver", *map(str, words)]

@@ -20,6 +20,7 @@ __all__ = [
     "number_of_phantoms",
     "open_dataset",
     "parse_shard",
+    "phantom_folder",
     "phantom_hosts",
     "reading_of",
     "write_phantom_cases",
@@ -163,9 +164,14 @@ def number_of_phantoms(cases: Path) -> int | None:
     return int(count)
 
 
+def phantom_folder(out: Path) -> Path:
+    """Where phantoms to grow lesions in are, beside the output."""
+    return out.with_name(f"{out.name}-hosts")
+
+
 def phantom_hosts(n: int, out: Path, seed: int, workers: int) -> Path:
     """Make phantoms to grow lesions in, beside the output; return their folder."""
-    hosts = out.with_name(f"{out.name}-hosts")
+    hosts = phantom_folder(out)
     if write_phantom_cases(hosts, n, seed=seed, workers=workers):
         raise ConfigError("phantoms could not be made", where=hosts)
     return hosts

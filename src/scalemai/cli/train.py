@@ -73,12 +73,19 @@ def train(
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and leave.")] = False,
 ) -> None:
     """Train a detector of tumors, on synthetic ones, annotated ones, or both."""
-    from scalemai.cli.options import number_of_phantoms, open_dataset, phantom_hosts
+    from scalemai.cli.options import (
+        number_of_phantoms,
+        open_dataset,
+        phantom_folder,
+        phantom_hosts,
+    )
     from scalemai.cli.report import remark
     from scalemai.engine import default_workers
 
     with needing_torch("training"):
+        from scalemai.training.cache import read_cache
         from scalemai.training.compute import device_name
+        from scalemai.training.launch import leading
         from scalemai.training.material import choose_cases
         from scalemai.training.train import DETECTOR
         from scalemai.training.train import train as train_detector
@@ -93,7 +100,10 @@ def train(
             typer.echo(f"{phantoms} phantoms are made first")
             _say_costs(config)
             return
-        dataset = phantom_hosts(phantoms, out, config.seed, processes)
+        with leading() as leads:
+            if leads:
+                phantom_hosts(phantoms, out, config.seed, processes)
+        dataset = phantom_folder(out)
     hosts = open_dataset(
         dataset, labels=labels, class_map=class_map, layout=layout, series=series,
         hu_offset=hu_offset,
@@ -107,12 +117,18 @@ def train(
     if dry_run:
         _say_plan(list(cases.values()), config, synthetic, len(frozen), out)
         return
-    ready, code = prepared(list(cases.values()), config, cache or out / "cache", processes)
+    known, folder, code = list(cases.values()), cache or out / "cache", 0
+    with leading() as leads:  # of processes on several machines one prepares
+        if leads:
+            ready, code = prepared(known, config, folder, processes)
+    if not leads:
+        ready = read_cache(known, config.detector, folder)
     material = choose_cases(ready, config, lesions, real=real, frozen=frozen)
     shown = Shown()
     train_detector(config, material, out, resume=not restart, on_progress=shown)
     shown.end()
-    typer.echo(out / DETECTOR)
+    if leads:
+        typer.echo(out / DETECTOR)
     raise typer.Exit(code)
 
 

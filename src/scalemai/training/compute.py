@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from scalemai.engine import available_cores
 from scalemai.errors import ConfigError
 from scalemai.training.config import ComputeConfig
+from scalemai.training.launch import launched
 
 __all__ = ["computing", "device_name", "make_fabric", "threads_of"]
 
@@ -21,22 +22,31 @@ def make_fabric(config: ComputeConfig) -> Fabric:
     Raises
     ------
     ConfigError
-        If there is no such device, or this build of torch has none of its kind.
+        If there is no such device, or this build of torch has none of its kind; or if a launcher
+        started another number of processes.
     """
     kind = device_name(config)
-    if kind == "cuda" and config.devices > torch.cuda.device_count():
-        what = f"{config.devices} GPUs, but there are {torch.cuda.device_count()}"
+    launch = launched()
+    if launch is not None and launch.processes != config.devices:
+        what = f"{config.devices}, but {launch.processes} processes were started"
+        fix = f"give --set compute.devices={launch.processes}, that of all machines"
+        raise ConfigError(what, where="compute.devices", fix=fix)
+    here = config.devices if launch is None else launch.here
+    if kind == "cuda" and here > torch.cuda.device_count():
+        what = f"{here} GPUs, but there are {torch.cuda.device_count()}"
         raise ConfigError(what, where="compute.devices", fix="ask for fewer")
     if kind == "mps" and config.devices > 1:
         raise ConfigError("MPS has one device", where="compute.devices", fix="ask for one")
     if config.precision == "16-mixed" and kind == "cpu":
         fix = "give 32-true, or bf16-mixed where the CPU has AMX or AVX512_BF16"
         raise ConfigError("CPUs do not train in float16", where="compute.precision", fix=fix)
+    # Spawned processes run a function; others would run the whole program once more.
+    alone = "ddp_spawn" if config.devices > 1 else "auto"
     return Fabric(
         accelerator=kind,
-        devices=config.devices,
-        # Spawned processes run a function; others would run the whole program once more.
-        strategy="ddp_spawn" if config.devices > 1 else "auto",
+        devices=here,
+        num_nodes=config.devices // here,
+        strategy=alone if launch is None else "ddp",
         precision=config.precision,
     )
 
@@ -65,7 +75,9 @@ def device_name(config: ComputeConfig) -> str:
 
 def threads_of(config: ComputeConfig) -> int:
     """Threads of each process on a CPU."""
-    return config.threads or max(available_cores() // config.devices, 1)
+    launch = launched()
+    here = config.devices if launch is None else launch.here
+    return config.threads or max(available_cores() // here, 1)
 
 
 @contextmanager

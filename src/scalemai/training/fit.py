@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from scalemai.errors import ScaleMAIError
 from scalemai.training.checkpoint import Checkpoint, Record, last_step, read_checkpoint
 from scalemai.training.compute import make_fabric
 from scalemai.training.config import TrainingConfig
+from scalemai.training.launch import launched, leading
 from scalemai.training.loop import CHECKPOINTS, Job, Progress, learning_rate, run
 from scalemai.training.stopping import listening
 from scalemai.training.stream import PatchSource
@@ -95,7 +97,8 @@ def fit(
         If a signal asked to stop; a checkpoint was written.
     """
     fabric = make_fabric(config.compute)
-    several = config.compute.devices > 1
+    launch = launched()
+    several = config.compute.devices > 1 and launch is None
     job = Job(
         config,
         patches,
@@ -109,14 +112,16 @@ def fit(
     )
     folder = job.out / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
-    with acquire(job.out / ".lock"):
-        if not resume:
-            _forget(folder)
+    with nullcontext() if launch is not None and not launch.leads else acquire(job.out / ".lock"):
+        with leading() as leads:
+            if leads and not resume:
+                _forget(folder)
         if several:
             _launched(fabric, job)
         else:
             fabric.launch()
             run(fabric, job)
+            fabric.barrier()
         step = last_step(folder)
         assert step is not None  # a run that ends has written one
         last = read_checkpoint(folder, step)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from scalemai.detector.files import Detector, write_detector
+from scalemai.detector.files import Detector, read_detector, write_detector
 from scalemai.detector.network import build_network
 from scalemai.training.card import model_card, origin_of
 from scalemai.training.config import TrainingConfig
-from scalemai.training.fit import Progress, fit
+from scalemai.training.fit import Fitted, Progress, fit
+from scalemai.training.launch import leading, leave
 from scalemai.training.log import LOG_NAME, read_log
 from scalemai.training.material import Material
 from scalemai.training.scans import ScanScore, look_at_scans, scans_with_lesions
@@ -63,6 +64,14 @@ def train(
         factors=factors,
         on_progress=on_progress,
     )
+    with leading() as leads:
+        detector = _finished(config, material, Path(out), fitted) if leads else None
+    leave()
+    return detector or read_detector(Path(out) / DETECTOR)
+
+
+def _finished(config: TrainingConfig, material: Material, out: Path, fitted: Fitted) -> Detector:
+    """The detector of a run that is done, looked at and written."""
     network = build_network(config.detector)
     network.load_state_dict(fitted.checkpoint.weights)
     bare = Detector(config.detector, network.eval())
@@ -70,7 +79,7 @@ def train(
     scans = _looked(bare, material, config, fitted.last.threads)
     origin = origin_of(config, material, fitted.last, step, _scores(out, step), scans)
     detector = replace(bare, origin=origin, card=model_card(config, origin))
-    write_detector(detector, Path(out) / DETECTOR)
+    write_detector(detector, out / DETECTOR)
     return detector
 
 
