@@ -40,6 +40,7 @@ from scalemai.training.rounds import (  # noqa: E402
     pulled_back,
 )
 from scalemai.training.transfer.groups import Anchored, parameter_groups  # noqa: E402
+from scalemai.training.transfer.layers import DECODERS  # noqa: E402
 from scalemai.training.tuned import PAGE, TABLE, Tuned, fine_tuning_config  # noqa: E402
 
 from .hosts import SPEC, pancreas, write_patient, write_set  # noqa: E402
@@ -144,6 +145,7 @@ def test_the_old_detector_is_not_touched_and_a_second_call_gives_the_same_weight
 def line(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> TrainingConfig:
     """A training of the smallest network there is: it looks at one voxel at a time."""
     monkeypatch.setitem(NETWORKS, "line", lambda inputs, outputs, _: _line(inputs, outputs))  # type: ignore[arg-type]  # a dict
+    monkeypatch.setitem(DECODERS, "line", r"1\.")  # type: ignore[arg-type]  # a dict
     return replace(config, detector=replace(SPEC, network=NetworkSpec("line")))
 
 
@@ -195,7 +197,7 @@ def test_a_detector_that_was_blind_to_a_hospital_is_adapted_and_the_gain_is_coun
     assert first["gained"] > 0.5 * first["n"]
     assert first["change"].value == pytest.approx((first["gained"] - first["lost"]) / first["n"])
     assert tuned.notes[0].startswith("the weights are those of round")
-    assert "a gain is neither shown nor excluded, 1 clusters are too few" in tuned.notes[1]
+    assert "a gain is neither shown nor excluded, 1 patient is too few" in tuned.notes[1]
     divided = divide(hosts, quick, dark, where="hosts")
     assert divided.choice.held_out is not None
     chosen_with = {*divided.choice.cases.ids, *divided.choice.held_out.ids}

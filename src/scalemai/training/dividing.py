@@ -19,6 +19,8 @@ __all__ = ["FEWEST_CASES", "Divided", "divide"]
 
 FEWEST_CASES = 3
 
+_TESTED = 2  # times as many hosts as are chosen with, for intervals need them; author's choice
+
 
 @dataclass(frozen=True)
 class Divided:
@@ -45,7 +47,8 @@ class Divided:
         Parameters
         ----------
         config
-            Its seed, and at most how many hosts of each part are looked at.
+            Its seed, and how many hosts are chosen with at most; of those to test with, twice as
+            many are looked at.
         repeats
             Sets of lesions in each host.
 
@@ -56,8 +59,9 @@ class Divided:
         """
         if repeats < 1:
             raise ConfigError(f"{repeats} is impossible", where="repeats", fix="give 1 or more")
-        choice, test = (_scans(one, config, repeats) for one in (self.choice, self.test))
-        return choice, test
+        most = config.validation.scans
+        choice = _scans(self.choice, config, repeats, most)
+        return choice, _scans(self.test, config, repeats, _TESTED * most)
 
 
 def divide(cache: Cache, config: TrainingConfig, lesions: Lesions, *, where: str) -> Divided:
@@ -97,12 +101,12 @@ def divide(cache: Cache, config: TrainingConfig, lesions: Lesions, *, where: str
     return Divided(replace(both, held_out=choice), replace(both, held_out=test))
 
 
-def _scans(material: Material, config: TrainingConfig, repeats: int) -> Scans:
+def _scans(material: Material, config: TrainingConfig, repeats: int, most: int) -> Scans:
     assert material.held_out is not None  # divide holds some out
     seeds = (replace(config, seed=config.seed + number) for number in range(repeats))
     patches = [one for seed in seeds if (one := material.held_out_patches(seed)) is not None]
     hosts = list(material.held_out.cases.values())
-    return Scans(hosts[: config.validation.scans or None], patches)
+    return Scans(hosts[: most or None], patches)
 
 
 def _first_held_out_first(held: Cache, seed: int) -> list[str]:

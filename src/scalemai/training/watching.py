@@ -7,8 +7,9 @@ right: an upper end of what may be hoped for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,44 +80,19 @@ class Seen:
     score: _Floats
     false_scan: _Numbers
     false_score: _Floats
-    _descending: _Numbers = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        order = np.argsort(-self.false_score, kind="stable")
-        object.__setattr__(self, "_descending", order)
-
-    @property
-    def units(self) -> NDArray[np.str_]:
-        """Array (lesions + false candidates + scans,): the host of each, for resampling."""
-        every = [self.lesion_scan, self.false_scan, np.arange(self.hosts.size)]
-        return self.hosts[np.concatenate(every)]
-
-    def limits(self, rate: float, weights: _Floats) -> _Floats:
+    def limit(self, rate: float) -> float:
         """The score above which there are no more false candidates per scan than ``rate``.
 
-        Parameters
-        ----------
-        rate
-            False candidates per scan.
-        weights
-            Array (draws, lesions + false candidates + scans): how often each was drawn.
-
-        Returns
-        -------
-        ndarray
-            Array (draws,); minus infinity where every candidate may be called.
+        Minus infinity if every candidate may be called.
         """
-        lesions, events = self.score.size, self.score.size + self.false_score.size
-        drawn = weights[:, lesions:events][:, self._descending]
-        allowed = rate * weights[:, events:].sum(axis=1) + _SLACK
-        within = (np.cumsum(drawn, axis=1) <= allowed[:, None]).sum(axis=1)
-        limits: _Floats = np.append(self.false_score[self._descending], -np.inf)[within]
-        return limits
+        allowed = math.floor(rate * self.hosts.size + _SLACK)
+        descending = np.sort(self.false_score)[::-1]
+        return float(descending[allowed]) if allowed < descending.size else -math.inf
 
     def found(self, rate: float) -> NDArray[np.bool_]:
         """Array (lesions,): which are found at a rate of false candidates per scan."""
-        everything = np.ones((1, self.units.size))
-        return np.asarray(self.score > self.limits(rate, everything)[0])
+        return np.asarray(self.score > self.limit(rate))
 
     def sensitivity(self, rate: float) -> float:
         """Share of the lesions that are found at a rate; 0 if there are none."""

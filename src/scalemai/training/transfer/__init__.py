@@ -15,10 +15,10 @@
     renaming    prefixes of wrappers
     matching    each tensor: loaded, adapted, of another shape, new
     report      the same as JSON and as text
-    groups      parameters by how fast they may change
+    groups      parameters by how fast they may change, and how far
     start       first weights and learning rates of a training
     run         a training with a start
-    few_shot    learning curves: with transfer and from scratch
+    few_shot    learning curves: with transfer and from scratch; ``few_shot_summary``, over draws
 
 Tensors are matched by name and shape, never by position.
 """
