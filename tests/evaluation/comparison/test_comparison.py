@@ -133,7 +133,10 @@ def test_few_cases_are_inconclusive_not_equal(tmp_path: Path) -> None:
     publish(tmp_path / "B", values + np.array([[-0.05, 0.08] * 4]).T)
     one = row(compare([tmp_path], QUICK), "A", "B")
     assert one["verdict"] == "inconclusive"
-    assert one["equivalent"] is False
+    assert one["equivalent"] is None
+    assert one["difference_low"] is None
+    assert one["difference_reason"].startswith("8 pairs are too few for a difference of means")
+    assert one["shift_low"] < 0 < one["shift_high"]
 
 
 def test_identical_algorithms_are_called_identical_in_place_of_a_p_value(tmp_path: Path) -> None:
@@ -176,7 +179,9 @@ def test_lower_is_better_for_distances(tmp_path: Path) -> None:
     ranking = found.tables["ranking"].row(0, named=True)
     assert ranking["algorithm"] == "near"
     assert ranking["mean"] == pytest.approx(float(far.mean()) - 2)
-    assert ranking["mean_low"] < ranking["mean"] < ranking["mean_high"]
+    assert ranking["mean_low"] is None
+    assert "a mean of a measure without bound (at least 200)" in ranking["reason"]
+    assert ranking["median_low"] < ranking["median"] < ranking["median_high"]
     with pytest.raises(ConfigError, match="--margin hd95_mm=1"):
         compare([tmp_path], Question(("hd95_mm",)))
 
