@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from scalemai._version import __version__
+from scalemai.anatomy import organ, organ_names
 from scalemai.annotation.database.opening import writing
 from scalemai.annotation.readers import (
     SESSION_MS,
@@ -98,8 +99,14 @@ def me(room: RoomOf, reader: Asking) -> dict[str, Any]:
             {"key": key, "name": name, "low_hu": low, "high_hu": high}
             for key, name, low, high in WINDOWS
         ],
+        "lesions": {part: organ(name).lesion for name in organ_names() for part in _parts(name)},
         "version": __version__,
     }
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Structures that show an organ or a part of it."""
+    return (name, *organ(name).structures)
 
 
 def _plain(reader: Reader) -> dict[str, Any]:

@@ -29,8 +29,7 @@ export class Outbox extends EventTarget {
   static async open(readerId) {
     const request = indexedDB.open(`scalemai-${location.host}-${readerId}`, 1);
     request.onupgradeneeded = () => {
-      const store = request.result.createObjectStore("events", { autoIncrement: true });
-      store.createIndex("read", "readId");
+      request.result.createObjectStore("events", { autoIncrement: true });
     };
     const outbox = new Outbox(await promised(request));
     window.addEventListener("online", () => outbox.flush());
@@ -47,9 +46,10 @@ export class Outbox extends EventTarget {
     return promised(this.store("readonly").count());
   }
 
-  /** Whether all that was done in a read is acknowledged. */
-  async isEmpty(readId) {
-    return (await promised(this.store("readonly").index("read").count(readId))) === 0;
+  /** Reads of which something is not acknowledged. */
+  async reads() {
+    const kept = await promised(this.store("readonly").getAll());
+    return [...new Set(kept.map(({ readId }) => readId))];
   }
 
   /** Keep an event, and send it when its turn comes. */
