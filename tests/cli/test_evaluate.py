@@ -169,7 +169,7 @@ def test_a_number_without_interval_says_why_and_what_it_is_of(
     assert said.code == 0, said.err
     (line,) = [line for line in said.out.splitlines() if "lesion sensitivity" in line]
     assert line.startswith("liver_lesion: lesion sensitivity 0.500 (no interval because 1 ")
-    assert line.endswith("too few for the interval of a share (at least 10); 2 lesions, 1 patient)")
+    assert line.endswith("too few for the interval of a share (at least 15); 2 lesions, 1 patient)")
     assert "mean over structures: DSC 0.750 (4 values)" in said.out
 
 

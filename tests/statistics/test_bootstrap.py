@@ -58,7 +58,7 @@ def test_intervals_cover_as_nominal_with_forty_patients(
     assert 0.93 <= held / trials <= 0.97
 
 
-@pytest.mark.parametrize("n", [12, 20, 40])
+@pytest.mark.parametrize("n", [15, 20, 40])
 @pytest.mark.parametrize("share", [0.7, 0.85])
 def test_shares_of_clustered_lesions_cover_as_nominal_with_few_patients(
     share: float, n: int
@@ -173,13 +173,13 @@ def test_a_statistic_that_many_resamples_cannot_have_gets_no_interval() -> None:
 
 
 def test_all_lesions_found_is_as_sure_as_its_patients() -> None:
-    patients = np.repeat(np.arange(12), 3)
-    everything = cluster_proportion(np.ones(36), np.ones(36), patients)
-    assert (everything.value, everything.high, everything.n) == (1.0, 1.0, 12)
-    # Twelve trials, fewer by the degrees of freedom of a variance: Wilson's lower end.
-    effective = 12 * (1.959964 / 2.200985) ** 2
+    patients = np.repeat(np.arange(20), 3)
+    everything = cluster_proportion(np.ones(60), np.ones(60), patients)
+    assert (everything.value, everything.high, everything.n) == (1.0, 1.0, 20)
+    # Twenty trials, fewer by the degrees of freedom of a variance: Wilson's lower end.
+    effective = 20 * (1.959964 / 2.093024) ** 2
     assert everything.low == pytest.approx(effective / (effective + 1.959964**2), rel=1e-5)
-    none = cluster_proportion(np.zeros(36), np.ones(36), patients)
+    none = cluster_proportion(np.zeros(60), np.ones(60), patients)
     assert none.high == pytest.approx(1 - everything.low)
 
 

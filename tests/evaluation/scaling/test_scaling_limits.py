@@ -26,7 +26,7 @@ def test_a_measure_that_does_not_change_with_n_has_no_trend_and_no_worth(
     arms = [*real(), (500, 500, 800)]
     quiet = {"patient_run_sd": noise, "run_sd": noise}
     rng = np.random.default_rng(0)
-    measured = simulated(rng, arms, patients=30, curve=lambda n: 0.24, **quiet)
+    measured = simulated(rng, arms, patients=60, curve=lambda n: 0.24, **quiet)
     found = analyse_scaling(table_of(measured), QUICK)
     (group,) = found.groups
     assert (group.chosen, group.verdict) == (None, "no trend with n")

@@ -176,7 +176,7 @@ def test_groups_are_analysed_apart() -> None:
 
 
 def test_test_cases_that_a_run_lacks_are_left_out_of_all_and_counted() -> None:
-    frame = table_of(simulated(np.random.default_rng(0), real(), patients=30)).frame
+    frame = table_of(simulated(np.random.default_rng(0), real(), patients=60)).frame
     gap = (pl.col("n_real") == 50) & (pl.col("draw") == 1) & (pl.col("case") == "case_004")
     cut = frame.with_columns(dsc=pl.when(gap).then(None).otherwise(pl.col("dsc")))
     metric, (measured,) = read_measurements(Table("runs", cut))
@@ -186,7 +186,7 @@ def test_test_cases_that_a_run_lacks_are_left_out_of_all_and_counted() -> None:
 
 
 def test_scans_of_a_patient_stay_together() -> None:
-    frame = table_of(simulated(np.random.default_rng(0), real(), patients=30)).frame
+    frame = table_of(simulated(np.random.default_rng(0), real(), patients=60)).frame
     cases = frame["case"].unique().sort()
     pairs = pl.DataFrame({"case": cases, "patient": [f"p{i // 2}" for i in range(30)]})
     _, (measured,) = read_measurements(Table("runs", frame.join(pairs, on="case")))
