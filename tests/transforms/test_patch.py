@@ -48,6 +48,27 @@ def test_a_lesion_lies_in_the_organ_and_nothing_else_changes() -> None:
     assert labels.dtype == np.uint8
 
 
+def test_what_lies_away_from_the_organ_does_not_change_a_lesion_inside_of_it() -> None:
+    nearby = PATCH.labels == 1
+    for _ in range(5):
+        grown = nearby.copy()
+        for axis in range(3):
+            grown |= np.roll(nearby, 1, axis) | np.roll(nearby, -1, axis)
+        nearby = grown
+    other = np.where(nearby, PATCH.hu, PATCH.hu - 300.0).astype(np.float32)
+    first = synthesizer().edit(PATCH.hu, PATCH.labels, PATCH.affine, seed=1)
+    second = synthesizer().edit(other, PATCH.labels, PATCH.affine, seed=1)
+    assert first.region == second.region
+    assert first.labels is not None
+    np.testing.assert_array_equal(first.labels, second.labels)
+    assert first.region is not None
+    assert first.image is not None
+    assert second.image is not None
+    edited = first.image != PATCH.hu[first.region]
+    assert edited.any()
+    np.testing.assert_array_equal(first.image[edited], second.image[edited])
+
+
 def test_seed_and_key_decide_alone() -> None:
     one = synthesizer()
     first = one.edit(PATCH.hu, PATCH.labels, PATCH.affine, seed=5, key="a")

@@ -104,10 +104,13 @@ class Normalization:
 
     def to_hu(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Hounsfield units, float32, a copy in C order, of normalised values of any shape."""
-        hu = np.array(values, dtype=np.float32, order="C")
-        if self.offset:
+        step = np.float32(self.step_hu / self.gain)
+        if self.offset or np.asarray(values).dtype != np.float32:
+            hu = np.array(values, dtype=np.float32, order="C")
             hu -= np.float32(self.offset)
-        hu *= np.float32(self.step_hu / self.gain)
+            hu *= step
+        else:
+            hu = np.multiply(values, step, order="C")
         hu += np.float32(self.shift_hu)
         return hu
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from scalemai.compiled import compiled
 from scalemai.errors import PlacementError
 from scalemai.synthesis.growth.permeability import BARRIER_STOP
 from scalemai.synthesis.growth.tissue import Tissue
@@ -21,7 +22,7 @@ _SURFACE_ROOM = (0.5, 0.8)  # share of the ball inside, of a lesion at the surfa
 _SHOWN = 0.97
 _CANDIDATES = 48
 _BALL_POINTS = 160
-_DRAWS = 4096
+_DRAWS, _DRAWN_AT_ONCE = 4096, 512
 _COARSE_MM = 4.0
 
 # Shares of the gland along its length, counted from the end in the duodenal loop. Used only where
@@ -159,15 +160,19 @@ def draw_inside(
         Which of some voxels, array (n, 3), to keep, for example those of a wall.
     """
     low, high = (np.array([getattr(s, end) for s in tissue.extent]) for end in ("start", "stop"))
-    index = low + rng.random((_DRAWS, 3)) * (high - low) - 0.5
-    voxels = np.clip(np.rint(index).astype(np.int64), low, high - 1)
-    at = tuple(voxels.T)
-    free = tissue.organ[at] & (tissue.barrier[at] == 0)
-    if part is not None:
-        free &= part[at]
-    if keep is not None:
-        free[free] = keep(voxels[free])
-    hits = index[free][:_CANDIDATES]
+    hits = np.empty((0, 3))
+    for _ in range(_DRAWS // _DRAWN_AT_ONCE):
+        index = low + rng.random((_DRAWN_AT_ONCE, 3)) * (high - low) - 0.5
+        voxels = np.clip(np.rint(index).astype(np.int64), low, high - 1)
+        at = tuple(voxels.T)
+        free = tissue.organ[at] & (tissue.barrier[at] == 0)
+        if part is not None:
+            free &= part[at]
+        if keep is not None:
+            free[free] = keep(voxels[free])
+        hits = np.concatenate([hits, index[free]])[:_CANDIDATES]
+        if len(hits) == _CANDIDATES:
+            break
     if len(hits) < _CANDIDATES // 4:
         # A thin organ fills little of its box: list its voxels instead of hoping to hit them.
         everywhere = tissue.organ[tissue.extent] & (tissue.barrier[tissue.extent] == 0)
@@ -201,20 +206,55 @@ def _survey(
 
     Third, whether the scan shows all of the ball: its end is no surface of the organ.
     """
-    around = (points_mm[:, None, :] + ball(_BALL_POINTS) * radius_mm).reshape(-1, 3)
-    index = np.rint(tissue.grid.to_voxel(around)).astype(np.int64)
-    shape = np.asarray(tissue.grid.shape)
-    valid = ((index >= 0) & (index < shape)).all(axis=1)
-    index = np.clip(index, 0, shape - 1)
-    at = tuple(index.T)
-    inside = (valid & tissue.organ[at] & (tissue.barrier[at] != BARRIER_STOP)).reshape(
-        len(points_mm), -1
-    )
     start = np.array([s.start for s in tissue.region])
-    on_scan = np.rint(volume.grid.to_voxel(around)).astype(np.int64)
-    shown = ((on_scan >= 0) & (on_scan < np.asarray(volume.grid.shape))).all(axis=1)
-    stored = volume.stored[tuple((index + start).T)].astype(np.float64).reshape(inside.shape)
+    inside, shown, at = _balls(
+        tissue.grid.to_voxel(points_mm),
+        ball(_BALL_POINTS) @ (radius_mm * tissue.grid.inverse[:3, :3]).T,
+        tissue.organ,
+        tissue.barrier,
+        start,
+        np.array(volume.grid.shape),
+    )
+    # Numbers are fetched here, as files may hold them in an order of bytes unknown to kernels.
+    stored = volume.stored[tuple((at + start).T)].astype(np.float64).reshape(inside.shape)
     hu = stored * volume.slope + volume.intercept
     count = inside.sum(axis=1)
     mean = np.where(inside, hu, 0.0).sum(axis=1) / np.maximum(count, 1)
-    return inside.mean(axis=1), mean, shown.reshape(inside.shape).mean(axis=1) > _SHOWN
+    return inside.mean(axis=1), mean, shown > _SHOWN * _BALL_POINTS
+
+
+@compiled
+def _balls(
+    centres: NDArray[np.float64],
+    points: NDArray[np.float64],
+    organ: NDArray[np.bool_],
+    barrier: NDArray[np.uint8],
+    start: NDArray[np.int64],
+    scan: NDArray[np.int64],
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """Of points (p, 3) round centres (n, 3), in voxels: which are free organ (n, p), how many the
+    scan shows (n,), and their voxels (n * p, 3), those beyond the arrays moved to the border.
+
+    ``start`` is the first voxel of the arrays within a scan of shape ``scan``.
+    """
+    count, each = len(centres), len(points)
+    inside, shown = np.zeros((count, each), np.bool_), np.zeros(count, np.int64)
+    at = np.empty((count * each, 3), np.int64)
+    ni, nj, nk = organ.shape
+    for n in range(count):
+        for m in range(each):
+            i = int(np.rint(centres[n, 0] + points[m, 0]))
+            j = int(np.rint(centres[n, 1] + points[m, 1]))
+            k = int(np.rint(centres[n, 2] + points[m, 2]))
+            shown[n] += (
+                0 <= i + start[0] < scan[0]
+                and 0 <= j + start[1] < scan[1]
+                and 0 <= k + start[2] < scan[2]
+            )
+            if 0 <= i < ni and 0 <= j < nj and 0 <= k < nk:
+                inside[n, m] = organ[i, j, k] and barrier[i, j, k] != BARRIER_STOP
+            to = n * each + m
+            at[to, 0] = min(max(i, 0), ni - 1)
+            at[to, 1] = min(max(j, 0), nj - 1)
+            at[to, 2] = min(max(k, 0), nk - 1)
+    return inside, shown, at

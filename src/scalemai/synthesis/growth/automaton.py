@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
-from scalemai.synthesis.growth.front import sift
+from scalemai.synthesis.growth.front import rise, take_first
 from scalemai.synthesis.growth.permeability import speed_at
 
 __all__ = ["march"]
@@ -158,6 +158,7 @@ def march(
     state = np.zeros(total, np.uint8)
     speed = np.empty(total, np.float32)
     heap = np.empty(total, np.int32)
+    when = np.empty(total, np.float32)
     place = np.empty(total, np.int32)
     size = 0
     value = np.empty(3)
@@ -198,10 +199,8 @@ def march(
                     continue
                 time[cell] = np.sqrt(square) * step_mm / flow
                 state[cell] = _FRONT
-                heap[size] = cell
-                place[cell] = size
+                rise(heap, when, place, size, cell, time[cell])
                 size += 1
-                sift(heap, place, time, size - 1, size)
 
     stop = np.inf
     last = 0.0
@@ -210,12 +209,8 @@ def march(
         now = time[cell]
         if now > stop + tail:
             break
+        take_first(heap, when, place, size)
         size -= 1
-        moved = heap[size]
-        if size > 0:
-            heap[0] = moved
-            place[moved] = 0
-            sift(heap, place, time, 0, size)
         state[cell] = _TURNED
         i = cell // (n * n)
         j = (cell // n) % n
@@ -259,14 +254,12 @@ def march(
             )
             if arrival < time[neighbour]:
                 time[neighbour] = arrival
+                at = place[neighbour]
                 if state[neighbour] == _HEALTHY:
                     state[neighbour] = _FRONT
-                    heap[size] = neighbour
-                    place[neighbour] = size
+                    at = size
                     size += 1
-                    sift(heap, place, time, size - 1, size)
-                else:
-                    sift(heap, place, time, place[neighbour], size)
+                rise(heap, when, place, at, neighbour, time[neighbour])
     complete = stop < np.inf
     if not complete:
         stop = last

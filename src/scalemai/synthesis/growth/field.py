@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scalemai.compiled import compiled
 from scalemai.geometry import Grid, Region
 from scalemai.measure import longest_axial_diameter_mm
 from scalemai.synthesis.growth.automaton import march
 from scalemai.synthesis.growth.neighbourhood import Neighbourhood
 from scalemai.synthesis.growth.noise import noise_table
+from scalemai.synthesis.growth.sampling import STEEPEST, reached_box, sample
 from scalemai.synthesis.recipe import Recipe
 
 __all__ = [
@@ -31,6 +31,8 @@ _FINEST_CELL_VOXELS = 0.3  # of the finest voxel side: finer shapes would not be
 _HALF_SIDES = (0.85, 1.4)  # of the diameter; the second only where the first was too narrow
 _SLOW_FAT = 0.35
 _FEW_VOXELS = 500
+_THICK = 1.5  # longest side of a voxel over its shortest; author's choice
+_EDGE_STEP = 0.04  # how finely the edge is looked for, in time, which is mm at full speed
 _AVERAGED_MM = 1.6  # voxels of this side and more are divided into several samples
 
 
@@ -110,8 +112,11 @@ def grow(recipe: Recipe, around: Neighbourhood) -> GrowthField:
     cell = min(recipe.diameter_mm / recipe.cells, _COARSEST_CELL_MM)
     cell = max(cell, _FINEST_CELL_VOXELS * float(spacing.min()))
     frame = _frame(recipe)
-    # The front is followed past the border as far as the border fades and may have to move.
-    tail = 0.6 * border_width_mm(recipe, around.grid) + 1.5 * cell + 0.8 * float(spacing.min())
+    # The front is followed past the border as far as the border fades, and where slices are thick
+    # as far as it may have to move, as the widest image may lie between two of them.
+    tail = 0.6 * border_width_mm(recipe, around.grid) + cell
+    if spacing.max() > _THICK * spacing.min():
+        tail += 0.5 * cell + 0.8 * float(spacing.min())
     limits = around.limits
     tissue = np.array(
         [
@@ -173,15 +178,20 @@ def render(
         None if no voxel is touched.
     """
     border = field.edge if edge is None else edge
+    return _on_voxels(field, recipe, around, border, outline=False)
+
+
+def _on_voxels(
+    field: GrowthField, recipe: Recipe, around: Neighbourhood, border: float, *, outline: bool
+) -> Rendering | None:
+    """A rendering; of an ``outline`` ``density`` is not worked out, which takes time."""
     width = border_width_mm(recipe, around.grid)
-    reached = np.isfinite(field.time) & (field.time <= border + 2.0 * width)
-    cells = np.stack(np.nonzero(reached))
-    if not cells.size:
+    to_voxel = np.asarray(np.linalg.inv(field.from_voxel[:, :3]), np.float64)
+    low, high = reached_box(field.time, border + STEEPEST * 0.5 * width, field.from_voxel, to_voxel)
+    if low[0] > high[0]:
         return None
-    to_voxel = np.linalg.inv(field.from_voxel[:, :3])
-    voxels = to_voxel @ (cells - field.from_voxel[:, 3:])
     slack = np.abs(to_voxel).sum(axis=1)  # one cell to each side
-    box = around.grid.clip(voxels.min(axis=1) - slack, voxels.max(axis=1) + slack)
+    box = around.grid.clip(low - slack, high + slack)
     if box is None:
         return None
     # Voxels larger than the cells are averaged over several points: partial volume.
@@ -191,7 +201,7 @@ def render(
     density = np.zeros(shape, np.float32)
     filled = np.zeros(shape, np.float32)
     age = np.zeros(shape, np.float32)
-    _render(
+    sample(
         field.time,
         field.from_voxel,
         start,
@@ -199,6 +209,7 @@ def render(
         border,
         width,
         field.cell_mm,
+        outline,
         density,
         filled,
         age,
@@ -221,32 +232,36 @@ def fit(
     """
     target = min(recipe.diameter_mm, field.reached_mm)
 
-    def at(edge: float) -> tuple[Rendering | None, float]:
-        rendering = render(field, recipe, around, edge)
+    def above(rendering: Rendering | None) -> float:
         if rendering is None:
-            return None, 0.0
-        mask = label(rendering, around)
-        return rendering, longest_axial_diameter_mm(mask, around.grid)
+            return -target
+        return longest_axial_diameter_mm(label(rendering, around), around.grid) - target
 
-    best, first = at(field.edge)
-    if abs(first - target) <= tolerance_mm:
-        return best
-    far = 0.0
-    if first < target:
-        last = float(field.time[np.isfinite(field.time)].max())
-        far = max(last - 0.5 * border_width_mm(recipe, around.grid), field.edge)
+    def off(edge: float) -> float:
+        return above(_on_voxels(field, recipe, around, edge, outline=True))
+
+    own = render(field, recipe, around)
+    first = above(own)
+    if abs(first) <= tolerance_mm:
+        return own
     # The mask widens with the edge: find the edge nearest to the field's own that will do.
-    near, gap = field.edge, abs(first - target)
-    for _ in range(9):
+    near, best, gap = field.edge, field.edge, abs(first)
+    if first < 0.0:
+        last = float(field.time[np.isfinite(field.time)].max())
+        far = max(last - 0.5 * border_width_mm(recipe, around.grid), near)
+    else:
+        # At full speed half of this is enough.
+        far = max(near - first, 0.0)
+        if off(far) > tolerance_mm:
+            near, far = far, 0.0
+    while abs(far - near) > _EDGE_STEP:
         middle = 0.5 * (near + far)
-        rendering, now = at(middle)
-        will_do = abs(now - target) <= tolerance_mm
-        if will_do or abs(now - target) < gap:
-            best, gap = rendering, abs(now - target)
-        near, far = (
-            (near, middle) if will_do or (now > target) != (first > target) else (middle, far)
-        )
-    return best
+        now = off(middle)
+        will_do = abs(now) <= tolerance_mm
+        if will_do or abs(now) < gap:
+            best, gap = middle, abs(now)
+        near, far = (near, middle) if will_do or (now > 0.0) != (first > 0.0) else (middle, far)
+    return render(field, recipe, around, best)
 
 
 def label(rendering: Rendering, around: Neighbourhood) -> NDArray[np.bool_]:
@@ -313,83 +328,3 @@ def _touches_end(time: NDArray[np.float32], edge: float) -> bool:
     shell = time[3:-3, 3:-3, 3:-3]
     inner = shell[1:-1, 1:-1, 1:-1]
     return bool(n > 10 and np.count_nonzero(shell <= edge) > np.count_nonzero(inner <= edge))
-
-
-@compiled
-def _render(
-    time: NDArray[np.float32],
-    from_voxel: NDArray[np.float64],
-    start: NDArray[np.int64],
-    parts: NDArray[np.int64],
-    edge: float,
-    width: float,
-    cell: float,
-    density: NDArray[np.float32],
-    filled: NDArray[np.float32],
-    age: NDArray[np.float32],
-) -> None:
-    n = time.shape[0]
-    ni, nj, nk = density.shape
-    samples = parts[0] * parts[1] * parts[2]
-    sums = np.zeros((3, 2))
-    counts = np.zeros((3, 2), np.int64)
-    for i in range(ni):
-        for j in range(nj):
-            for k in range(nk):
-                soft = 0.0
-                hard = 0
-                deep = 0.0
-                for a in range(parts[0]):
-                    x = start[0] + i + (a + 0.5) / parts[0] - 0.5
-                    for b in range(parts[1]):
-                        y = start[1] + j + (b + 0.5) / parts[1] - 0.5
-                        for c in range(parts[2]):
-                            z = start[2] + k + (c + 0.5) / parts[2] - 0.5
-                            u = from_voxel[0, 0] * x + from_voxel[0, 1] * y
-                            u += from_voxel[0, 2] * z + from_voxel[0, 3]
-                            v = from_voxel[1, 0] * x + from_voxel[1, 1] * y
-                            v += from_voxel[1, 2] * z + from_voxel[1, 3]
-                            w = from_voxel[2, 0] * x + from_voxel[2, 1] * y
-                            w += from_voxel[2, 2] * z + from_voxel[2, 3]
-                            i0, j0, k0 = int(np.floor(u)), int(np.floor(v)), int(np.floor(w))
-                            if i0 < 0 or j0 < 0 or k0 < 0:
-                                continue
-                            if i0 >= n - 1 or j0 >= n - 1 or k0 >= n - 1:
-                                continue
-                            arrival = 0.0
-                            known = 0.0
-                            sums[:] = 0.0
-                            counts[:] = 0
-                            for di in range(2):
-                                wi = u - i0 if di else 1.0 - (u - i0)
-                                for dj in range(2):
-                                    wj = wi * (v - j0 if dj else 1.0 - (v - j0))
-                                    for dk in range(2):
-                                        t = time[i0 + di, j0 + dj, k0 + dk]
-                                        if t < np.inf:
-                                            wk = wj * (w - k0 if dk else 1.0 - (w - k0))
-                                            arrival += wk * t
-                                            known += wk
-                                            sums[0, di] += t
-                                            sums[1, dj] += t
-                                            sums[2, dk] += t
-                                            counts[0, di] += 1
-                                            counts[1, dj] += 1
-                                            counts[2, dk] += 1
-                            if known < 0.2:  # beyond the last cell before a barrier
-                                continue
-                            since = edge - arrival / known
-                            # Time to depth in mm: the front passed here at 1 / slope.
-                            square = 0.0
-                            for axis in range(3):
-                                if counts[axis, 0] > 0 and counts[axis, 1] > 0:
-                                    ahead = sums[axis, 1] / counts[axis, 1]
-                                    square += (ahead - sums[axis, 0] / counts[axis, 0]) ** 2
-                            slope = min(max(np.sqrt(square) / cell, 0.25), 4.0)
-                            soft += min(max(since / (slope * width) + 0.5, 0.0), 1.0)
-                            if since >= 0.0:
-                                hard += 1
-                                deep += since
-                density[i, j, k] = soft / samples
-                filled[i, j, k] = hard / samples
-                age[i, j, k] = deep / samples

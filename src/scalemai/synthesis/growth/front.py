@@ -1,4 +1,8 @@
-"""The living front: a heap of cells, the earliest on top, in which times may fall."""
+"""The living front: a heap of cells, the earliest on top, in which times may fall.
+
+Times lie beside the cells in the heap, so that comparing entries does not jump about the lattice.
+Ties go to the lower cell: the order of cells is the same however they were put in.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +11,56 @@ from numpy.typing import NDArray
 
 from scalemai.compiled import compiled
 
-__all__ = ["sift"]
+__all__ = ["rise", "take_first"]
 
 
 @compiled
-def sift(
-    heap: NDArray[np.int32], place: NDArray[np.int32], time: NDArray[np.float32], at: int, size: int
+def rise(
+    heap: NDArray[np.int32],
+    when: NDArray[np.float32],
+    place: NDArray[np.int32],
+    at: int,
+    cell: int,
+    time: np.float32,
 ) -> None:
-    """Restore the heap order of (time, cell) around one entry; ties go to the lower cell."""
-    cell = heap[at]
+    """Put a cell into the free entry ``at`` or, if it is earlier, above that.
+
+    ``heap`` and ``when`` are cells and times of the entries, ``place`` is the entry of each cell.
+    """
     while at > 0:
         parent = (at - 1) >> 1
         other = heap[parent]
-        if time[other] < time[cell] or (time[other] == time[cell] and other < cell):
+        if when[parent] < time or (when[parent] == time and other < cell):
             break
         heap[at] = other
+        when[at] = when[parent]
         place[other] = at
         at = parent
+    heap[at] = cell
+    when[at] = time
+    place[cell] = at
+
+
+@compiled
+def take_first(
+    heap: NDArray[np.int32], when: NDArray[np.float32], place: NDArray[np.int32], size: int
+) -> None:
+    """Take the earliest of ``size`` cells off the heap."""
+    last = size - 1
+    cell, time = heap[last], when[last]
+    at = 0
+    # The last entry is a late one: the gap moves down to a leaf, from where that entry rises.
     while True:
         child = 2 * at + 1
-        if child >= size:
+        if child >= last:
             break
-        if child + 1 < size:
-            a, b = heap[child], heap[child + 1]
-            if time[b] < time[a] or (time[b] == time[a] and b < a):
-                child += 1
-        other = heap[child]
-        if time[cell] < time[other] or (time[cell] == time[other] and cell < other):
-            break
-        heap[at] = other
-        place[other] = at
+        other = child + 1
+        if other < last and (
+            when[other] < when[child] or (when[other] == when[child] and heap[other] < heap[child])
+        ):
+            child = other
+        heap[at] = heap[child]
+        when[at] = when[child]
+        place[heap[at]] = at
         at = child
-    heap[at] = cell
-    place[cell] = at
+    rise(heap, when, place, at, cell, time)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scalemai.compiled import compiled
 from scalemai.errors import PlacementError
 from scalemai.geometry import Grid, Region
 from scalemai.synthesis.growth.tissue import Tissue
@@ -14,7 +15,7 @@ from scalemai.volume import Volume
 
 __all__ = ["Limits", "Neighbourhood", "Parenchyma", "neighbourhood"]
 
-_SAMPLE_VOXELS = 10_000  # their median is known to 1.3 % of the noise
+_SAMPLE_VOXELS = 4000  # their median is known to 2 % of the noise
 _FEWEST_VOXELS = 30
 _THIN_MM = 2.0
 # Beyond these the noise of usual kernels is not correlated (author's estimate, to be refined).
@@ -148,16 +149,15 @@ def _look(
     inside = next(
         (mask for mask in (deep, free) if np.count_nonzero(mask) >= _FEWEST_VOXELS), organ
     )
-    values = hu[inside]
+    values = _apart(hu, inside, np.zeros(3, np.int64), _SAMPLE_VOXELS)
     if not values.size:  # the cube meets the organ's box but not the organ
         values = hu.ravel()
-    low, median, high = (float(x) for x in np.percentile(_thinned(values), [10, 50, 90]))
+    low, median, high = (float(x) for x in np.percentile(values, [10, 50, 90]))
     steps = []
     for axis in (first, second):
-        lag = max(int(np.ceil(_LAG_MM / grid.spacing_mm[axis])), _LEAST_LAG)
-        pairs = inside[_along(axis, lag, None)] & inside[_along(axis, None, -lag)]
-        apart = hu[_along(axis, lag, None)][pairs] - hu[_along(axis, None, -lag)][pairs]
-        steps.append(_thinned(np.abs(apart)))
+        step = np.zeros(3, np.int64)
+        step[axis] = max(int(np.ceil(_LAG_MM / grid.spacing_mm[axis])), _LEAST_LAG)
+        steps.append(np.abs(_apart(hu, inside, step, _SAMPLE_VOXELS)))
     differences = np.concatenate(steps)
     if differences.size >= _FEWEST_VOXELS:
         # The median of |a - b| is 0.6745 times the standard deviation of a difference, which is
@@ -173,5 +173,33 @@ def _along(axis: int, start: int | None, stop: int | None) -> Region:
     return a, b, c
 
 
-def _thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values[:: max(values.size // _SAMPLE_VOXELS, 1)]
+@compiled
+def _apart(
+    hu: NDArray[np.float32], inside: NDArray[np.bool_], step: NDArray[np.int64], most: int
+) -> NDArray[np.float32]:
+    """Differences of voxels one step apart that are both inside; their HU, if the step is 0.
+
+    Evenly thinned: there are fewer than twice ``most``.
+    """
+    ni, nj, nk = hu.shape
+    di, dj, dk = step[0], step[1], step[2]
+    still = di == 0 and dj == 0 and dk == 0
+    count = 0
+    for i in range(ni - di):
+        for j in range(nj - dj):
+            for k in range(nk - dk):
+                count += inside[i, j, k] & inside[i + di, j + dj, k + dk]
+    every = max(count // most, 1)
+    found = np.empty((count + every - 1) // every, np.float32)
+    at, wait = 0, 0
+    for i in range(ni - di):
+        for j in range(nj - dj):
+            for k in range(nk - dk):
+                if inside[i, j, k] & inside[i + di, j + dj, k + dk]:
+                    if wait == 0:
+                        other = np.float32(0.0) if still else hu[i, j, k]
+                        found[at] = hu[i + di, j + dj, k + dk] - other
+                        at += 1
+                        wait = every
+                    wait -= 1
+    return found

@@ -27,17 +27,15 @@ def value_noise(table: NDArray[np.float32], x: float, y: float, z: float) -> flo
     fy = fy * fy * (3.0 - 2.0 * fy)
     fz = fz * fz * (3.0 - 2.0 * fz)
     total = 0.0
-    weight2 = 0.0
     for dx in range(2):
         wx = fx if dx else 1.0 - fx
+        a = (ix + dx) & 15
         for dy in range(2):
-            wy = fy if dy else 1.0 - fy
-            for dz in range(2):
-                w = wx * wy * (fz if dz else 1.0 - fz)
-                a = (ix + dx) % 16
-                b = (iy + dy) % 16
-                c = (iz + dz) % 16
-                total += w * table[a, b, c]
-                weight2 += w * w
+            wy = wx * (fy if dy else 1.0 - fy)
+            b = (iy + dy) & 15
+            total += wy * ((1.0 - fz) * table[a, b, iz & 15] + fz * table[a, b, (iz + 1) & 15])
     # Interpolation averages independent numbers; dividing by the weights' norm keeps the variance.
-    return float(total / np.sqrt(weight2))
+    norm = fx * fx + (1.0 - fx) * (1.0 - fx)
+    norm *= fy * fy + (1.0 - fy) * (1.0 - fy)
+    norm *= fz * fz + (1.0 - fz) * (1.0 - fz)
+    return float(total / np.sqrt(norm))

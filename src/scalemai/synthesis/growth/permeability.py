@@ -50,6 +50,8 @@ def _permeability(
     """How easily tumor spreads here: 1 in parenchyma, 0 where it must stop."""
     ni, nj, nk = domain.shape
     i0, j0, k0 = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
+    if i0 < -1 or j0 < -1 or k0 < -1 or i0 >= ni or j0 >= nj or k0 >= nk:
+        return 0.0
     inside = 0.0
     for di in range(2):
         i = i0 + di
@@ -60,12 +62,12 @@ def _permeability(
             j = j0 + dj
             if j < 0 or j >= nj:
                 continue
-            wj = wi * (y - j0 if dj else 1.0 - (y - j0))
-            for dk in range(2):
-                k = k0 + dk
-                if k < 0 or k >= nk or not domain[i, j, k]:
-                    continue
-                inside += wj * (z - k0 if dk else 1.0 - (z - k0))
+            row = 0.0
+            if k0 >= 0 and domain[i, j, k0]:
+                row = 1.0 - (z - k0)
+            if k0 + 1 < nk and domain[i, j, k0 + 1]:
+                row += z - k0
+            inside += wi * (y - j0 if dj else 1.0 - (y - j0)) * row
     if inside < 0.5:
         return 0.0
     ci = min(max(int(np.rint(x)), 0), ni - 1)

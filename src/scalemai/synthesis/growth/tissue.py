@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from scalemai.compiled import compiled
 from scalemai.geometry import Grid, Region
 from scalemai.measure import bounding_box
 from scalemai.synthesis.growth.permeability import BARRIER_SLOW, BARRIER_STOP
@@ -97,7 +98,7 @@ class Tissue:
     def widest_mm(self) -> float:
         """Upper bound in mm of the longest axial diameter that the organ has room for."""
         first, second = self.grid.in_plane_axes
-        slices = np.moveaxis(self.organ, self.grid.axial_axis, 0)
+        slices = np.moveaxis(self.organ[self.extent], self.grid.axial_axis, 0)
         height = _spans(np.any(slices, axis=2)) * self.grid.spacing_mm[first]
         width = _spans(np.any(slices, axis=1)) * self.grid.spacing_mm[second]
         return float(np.hypot(height, width).max())
@@ -105,9 +106,10 @@ class Tissue:
     @cached_property
     def extent(self) -> Region:
         """The smallest part of the box that holds the organ."""
-        found = bounding_box(self.organ)
-        assert found is not None  # no tissue is made of an empty mask
-        return found
+        low, high = _extent(self.organ)
+        assert high[0] > low[0]  # no tissue is made of an empty mask
+        i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return i, j, k
 
     def holds(self, at_mm: tuple[float, float, float]) -> bool:
         """Whether a point, RAS+ mm, lies in a voxel of the organ."""
@@ -130,8 +132,31 @@ class Tissue:
         if here is None or there is None:
             return
         part = self.barrier[here]
-        inside = box.array[there]
-        part[inside] = np.maximum(part[inside], np.uint8(code))
+        np.maximum(part, box.array[there].view(np.uint8) * np.uint8(code), out=part)
+
+
+@compiled
+def _extent(array: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First index, and the one after the last, of the True voxels along each axis."""
+    ni, nj, nk = array.shape
+    low, high = np.full(3, 2**62, np.int64), np.zeros(3, np.int64)
+    for i in range(ni):
+        for j in range(nj):
+            row = array[i, j]
+            hits = 0
+            for k in range(nk):
+                hits += row[k]
+            if hits == 0:
+                continue
+            first, last = 0, nk - 1
+            while not row[first]:
+                first += 1
+            while not row[last]:
+                last -= 1
+            low[0], high[0] = min(low[0], i), i + 1
+            low[1], high[1] = min(low[1], j), max(high[1], j + 1)
+            low[2], high[2] = min(low[2], first), max(high[2], last + 1)
+    return low, high
 
 
 def _spans(hit: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -176,7 +201,9 @@ def prepare_tissue(
     for neighbour in beside:
         tissue.block(neighbour, BARRIER_STOP)
     if pad_mm:
-        tissue.barrier[tissue.organ] = 0  # masks overlap: the organ's own voxels are its own
+        # Masks overlap: the organ's own voxels are its own.
+        own = tissue.barrier[tissue.extent]
+        np.multiply(own, ~tissue.organ[tissue.extent], out=own)
     for vessel in slow:
         tissue.block(vessel, BARRIER_SLOW)
     for lesion in stop:
