@@ -35,7 +35,7 @@ from scalemai.evaluation.errors.wanted import wanted_population
 from scalemai.evaluation.lesions.components import find_components
 from scalemai.evaluation.lesions.matching import match
 from scalemai.evaluation.lesions.rules import parse_rule
-from scalemai.inference.settings import Runtime
+from scalemai.inference.settings import Runtime, Settings
 from scalemai.inference.windows import predict_prepared
 from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.populations.population import TumorPopulation
@@ -59,6 +59,9 @@ CUT = 0.2
 """Probability from which a voxel is part of a candidate; its score is the highest inside."""
 
 MINIMUM_MM3 = 50.0
+SETTINGS = Settings(overlap=0.0625)
+"""Of inference: two thirds of the usual windows."""
+
 AS_IS = "as-is"
 """Arm whose misses in the annotated set are asked for."""
 
@@ -79,8 +82,10 @@ CONFIG: Mapping[str, Any] = {
         },
         "network": {"name": "basic-unet", "parameters": {"features": [8, 8, 16, 32, 64, 8]}},
     },
+    # Masks are right and scanners alike, and there is no time to learn what to ignore.
+    "sampling": {"augment": False, "organ_corruption": False, "share_background": 0.1},
     "loss": {"each_patch": True, "smooth_voxels": 10.0},
-    "optimiser": {"learning_rate": 3e-3, "warm_up": 20},
+    "optimiser": {"learning_rate": 5e-3, "warm_up": 20},
     "validation": {"share": 0.0, "every": 0, "scans": 0},
     "compute": {"accelerator": "cpu", "threads": 1},
     "run": {"workers": 0, "checkpoint_every": 100, "tensorboard": False},
@@ -155,7 +160,7 @@ class Bench:
     def config(self, arm: Arm, seed: int) -> TrainingConfig:
         """The training of an arm."""
         plain = {**CONFIG, "steps": max(round(arm.share * self.steps), 1), "seed": seed}
-        plain["sampling"] = {"effects": arm.effects}
+        plain["sampling"] = {**CONFIG["sampling"], "effects": arm.effects}
         config = config_from(plain)
         if arm.how == "continue":  # as scalemai improve does, but for as long as is said
             slower = replace(config.optimiser, learning_rate=config.optimiser.learning_rate / 3.0)
@@ -164,7 +169,8 @@ class Bench:
 
     def fingerprint(self, arm: Arm) -> str:
         """Hash of what decides a result but its seed."""
-        plain = [self.config(arm, 0).deciding(), repr(arm), repr(dict(self.sets)), CUT, MINIMUM_MM3]
+        testing = repr((dict(self.sets), CUT, MINIMUM_MM3, SETTINGS))
+        plain = [self.config(arm, 0).deciding(), repr(arm), testing]
         if arm.start is not None:
             plain.append(self.fingerprint(self.arms[arm.start]))
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
@@ -365,7 +371,7 @@ def _examined_one(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     scan = case.prepared
     labels = np.zeros(scan.grid.shape, np.uint8) if scan.labels is None else scan.labels
-    found = 1.0 - predict_prepared(detector, scan, runtime=Runtime(threads=1))[0]
+    found = 1.0 - predict_prepared(detector, scan, SETTINGS, Runtime(threads=1))[0]
     found = np.clip(found, 0.0, 1.0)
     wanted = find_components(labels > 0, scan.grid)
     tried = find_components(found >= CUT, scan.grid, probability=found, minimum_mm3=MINIMUM_MM3)
