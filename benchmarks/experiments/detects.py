@@ -37,6 +37,9 @@ RATE = 1.0
 CANDIDATES = ["--threshold", "0.1", "--prediction-min-mm3", "50"]
 """Candidates are pieces of the probability map at this value; their score is its maximum."""
 
+PLAIN_HU = 10.0
+"""Contrast to the organ from which a lesion is counted as plain; author's choice."""
+
 STRUCTURES = {
     "liver": ("liver",),
     "pancreas": ("pancreas",),
@@ -114,7 +117,7 @@ def organ_rows(
             lesion = facts_of(name).lesion
             scalemai(
                 "evaluate", predicted, dataset, "--out", result, "--lesions", lesion,
-                "--structures", lesion, "--no-facts", "--pictures", "0", *CANDIDATES,
+                "--structures", lesion, "--images", dataset, "--pictures", "0", *CANDIDATES,
             )  # fmt: skip
             called, point = at_rate(result, f"{place}/")
             pooled[scanner].append(called)
@@ -166,7 +169,7 @@ def scalemai(*words: Any) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def at_rate(result: Path, prefix: str) -> tuple[pl.DataFrame, dict[str, float]]:
+def at_rate(result: Path, prefix: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The lesions of an evaluation, found or not at the rate of false positives, and the point."""
     lesions = pl.read_parquet(result / "lesions.parquet")
     candidates = pl.read_parquet(result / "candidates.parquet")
@@ -190,27 +193,30 @@ def at_rate(result: Path, prefix: str) -> tuple[pl.DataFrame, dict[str, float]]:
 
 def size_rows(called: pl.DataFrame, **about: Any) -> Iterator[dict[str, Any]]:
     """Sensitivity by size, with intervals that take the lesions of a patient together."""
-    for one in sensitivity_by_size(called, bins=(BINS,)):
-        estimate = one.sensitivity.primary
-        yield {**about, "size": one.size_bin, **estimate.as_dict()}
+    plain = called.filter(pl.col("contrast_hu").abs() >= PLAIN_HU)
+    for which, some in (("all", called), (f"contrast of {PLAIN_HU:g} HU or more", plain)):
+        for one in sensitivity_by_size(some, bins=(BINS,)):
+            estimate = one.sensitivity.primary
+            yield {**about, "lesions": which, "size": one.size_bin, **estimate.as_dict()}
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Markdown: a line per organ, seed and scanner, a column per size."""
     sizes = list(dict.fromkeys(row["size"] for row in rows))
-    yield "| organ | scanner | seed | " + " | ".join(f"{s}" for s in sizes) + " | CPU min |"
-    yield "|---|---|---|" + "---:|" * (len(sizes) + 1)
+    yield "| organ | scanner | lesions | seed | " + " | ".join(sizes) + " | CPU min |"
+    yield "|---|---|---|---|" + "---:|" * (len(sizes) + 1)
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["organ"], row["scanner"], row["seed"]), []).append(row)
-    for (name, scanner, seed), own in groups.items():
+        key = row["organ"], row["scanner"], row["lesions"], row["seed"]
+        groups.setdefault(key, []).append(row)
+    for (name, scanner, which, seed), own in groups.items():
         cells = []
         for row in own:
             found = f"{row['value']:.2f}" if row["value"] is not None else "-"
             ends = "" if row["low"] is None else f" ({row['low']:.2f}-{row['high']:.2f})"
             cells.append(f"{found}{ends}, n = {row['n']}")
         cost = f"{own[0]['cpu_min']:.1f}" if "cpu_min" in own[0] else ""
-        yield f"| {name} | {scanner} | {seed} | " + " | ".join(cells) + f" | {cost} |"
+        yield f"| {name} | {scanner} | {which} | {seed} | " + " | ".join(cells) + f" | {cost} |"
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 Chosen = Literal["last", "best"]
 
+_MOST_LESIONS = 8
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -55,6 +57,12 @@ class SamplingConfig:
         Whether the organ's mask is damaged as segmentation damages it.
     effects
         Whether new lesions push tissue and dilate ducts; it multiplies the time that they take.
+    lesions
+        Range of the number of new lesions of a patch that shows them. A lesion takes a fraction
+        of the time that the network takes for a patch.
+    least_detectability
+        Signal to noise of a new lesion as an object, below which it is labelled as unknown: below
+        3 to 5 nobody sees it (Rose, J Opt Soc Am 1948;38:196-208).
     """
 
     share_background: float = 0.25
@@ -62,10 +70,17 @@ class SamplingConfig:
     augment: bool = True
     organ_corruption: bool = True
     effects: bool = False
+    lesions: tuple[int, int] = (1, 1)
+    least_detectability: float = 0.0
 
     def __post_init__(self) -> None:
         _within(self, "share_background", 0.0, 1.0)
         _within(self, "share_synthetic", 0.0, 1.0)
+        _within(self, "least_detectability", 0.0, 100.0)
+        if not 1 <= self.lesions[0] <= self.lesions[1] <= _MOST_LESIONS:
+            what = f"{self.lesions[0]} to {self.lesions[1]} is no range of numbers"
+            fix = f"give 1 to {_MOST_LESIONS} as [low, high]"
+            raise ConfigError(what, where="sampling.lesions", fix=fix)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ class Material:
             augment=augmentation_for(config.detector) if sampling.augment else None,
             organ_corruption=OrganCorruption() if sampling.organ_corruption else None,
             effects=sampling.effects,
+            lesions=sampling.lesions,
+            least_detectability=sampling.least_detectability,
         )
 
     def held_out_patches(self, config: TrainingConfig) -> Patches | None:
@@ -113,23 +115,26 @@ class Material:
             share_synthetic=sampling.share_synthetic,
             organ_corruption=OrganCorruption() if sampling.organ_corruption else None,
             effects=sampling.effects,
+            lesions=sampling.lesions,
+            least_detectability=sampling.least_detectability,
         )
 
 
 def any_lesion(organ: str) -> tuple[LesionSpec, ...]:
     """Lesions of an organ of all kinds and of 3 to 40 mm, for those who ask for no others.
 
-    Half of them look as the facts of their kind say. The others are darker or brighter than
-    their organ whatever their kind, some with a rim or a dead core: a detector that has seen
-    textbook lesions only misses others.
+    A third of them look as the facts of their kind say. The others are darker or brighter than
+    their organ whatever their kind, have a rim or a dead core, or grow out of the organ: a detector
+    that has seen textbook lesions only misses others.
     """
     usual = LesionSpec(organ=organ, diameter_mm=_USUAL_MM)
     others = [
         replace(usual, necrosis=True),
+        *(replace(usual, exophytic=True, contrast=sign) for sign in (None, *_SIGNS) * 2),
         *(replace(usual, contrast=sign, rim=rim) for sign in _SIGNS for rim in (None, True)),
         *(replace(usual, contrast_hu=contrast_hu) for contrast_hu in _CONTRASTS_HU),
     ]
-    return (usual,) * len(others) + tuple(others)
+    return (usual,) * (len(others) // 2) + tuple(others)
 
 
 def choose_cases(

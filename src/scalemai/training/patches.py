@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,13 +31,12 @@ from scalemai.synthesis.spec import LesionSpec, random_stream
 from scalemai.training.augment import Augmentation
 from scalemai.training.cache import Cache
 from scalemai.training.cases import Arrays, Span, TrainingCase
-from scalemai.training.classes import IGNORE, class_value
+from scalemai.training.classes import IGNORE
 from scalemai.training.corruption import OrganCorruption
 from scalemai.training.cutting import context_round, cut, draw_start
+from scalemai.training.growing import Grown, grow, round_lesion
 from scalemai.training.medians import changed_median
-from scalemai.training.parts import LESION_HERE, LESION_NEW
 from scalemai.training.sampling import Places, RealLesions, draw_voxel, placed, specs_of
-from scalemai.transforms.patch import PatchSynthesizer
 
 __all__ = ["Patches", "Sample"]
 
@@ -132,6 +132,11 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
         How patches and organ masks are varied; None for not at all.
     effects
         As of :class:`~scalemai.transforms.patch.PatchSynthesizer`: pushed tissue, dilated ducts.
+    lesions
+        Range of the number of new lesions of a patch that shows them, ends included.
+    least_detectability
+        New lesions that are less (:class:`~scalemai.synthesis.painting.lesion.LesionMeasures`)
+        are labelled as unknown.
 
     Raises
     ------
@@ -155,6 +160,8 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
         augment: Augmentation | None = None,
         organ_corruption: OrganCorruption | None = None,
         effects: bool = False,
+        lesions: tuple[int, int] = (1, 1),
+        least_detectability: float = 0.0,
     ) -> None:
         for name, value in (
             ("share_background", share_background),
@@ -171,7 +178,15 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
             raise ConfigError(what, where="real", fix="use some, or add normal cases")
         self.spec, self.seed, self.length = spec, seed, length
         self.augment, self.organ_corruption = augment, organ_corruption
-        self.share_background, self.effects = share_background, effects
+        self.share_background = share_background
+        self.lesions = lesions
+        self._grow = partial(
+            grow,
+            detector=spec,
+            effects=effects,
+            least_detectability=least_detectability,
+            seed=seed,
+        )
         self.real, self.places = RealLesions.of(shown), Places.of(hosts)
         self.wanted = specs_of(synthetic, spec, self.places)
         if self.wanted is None and not len(self.real):
@@ -274,39 +289,28 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
         case, number = self.places.draw(rng, parts)
         part = case.parts[number].name
         region, arrays = self._context(case, draw_voxel(case, number, rng))
-        numbers = arrays.tissue.copy()
-        numbers[arrays.labels > 0] = LESION_HERE
-        synthesizer = PatchSynthesizer(
-            specs=placed(spec, part),
-            labels=case.class_map,
-            lesion_value=LESION_NEW,
-            least_organ_ml=0.0,
-            effects=self.effects,
-            phase=case.phase,
-        )
-        affine = case.grid.crop(region).affine
-        edit = synthesizer.edit(arrays.hu, numbers, affine, seed=self.seed, key=key)
-        if edit.outcome != "painted":
+        before, grid = Grown.from_arrays(arrays), case.grid.crop(region)
+        made = self._grow(before, case, grid, placed(spec, part), key=key)
+        if made is None:
             return None
-        hu, numbers = edit.applied_to(arrays.hu, numbers)
-        labels = np.where(numbers == LESION_HERE, arrays.labels, np.uint8(0))
-        if edit.lesions and self.effects:
-            _follow(labels, numbers == LESION_HERE)
-        for one in edit.lesions:
-            mask = one.mask & (numbers[one.region] == LESION_NEW)
-            labels[one.region][mask] = class_value(self.spec, one.recipe.kind)
-        first = edit.lesions[0]
+        first = made.lesions[0]
+        low, high = self.lesions
+        within = round_lesion(first, self.spec.patch, arrays.hu.shape)
+        for other in range(1, low if low == high else int(rng.integers(low, high + 1))):
+            own = f"{key}/{other}"
+            spec = self.wanted.draw(rng, own, self.seed)
+            made = self._grow(made, case, grid, spec, within=within, key=own) or made
         return _Draft(
             case,
             "synthetic",
             part,
-            hu,
-            labels,
-            case.part_of[numbers] > 0,
+            made.hu,
+            made.labels,
+            case.part_of[made.tissue] > 0,
             _span_of(first),
             arrays,
             first.measures.longest_axial_diameter_mm,
-            edit.lesions,
+            made.lesions,
         )
 
     def _context(self, case: TrainingCase, centre: Sequence[int]) -> tuple[Region, Arrays]:
@@ -362,14 +366,6 @@ class Patches(Dataset[dict[str, Any]]):  # type: ignore[misc]  # mypy does not f
         lesions = cut(draft.labels > 0, corner, size, False)
         i, j, k = (slice(rim, n - rim) for rim, n in zip(rims, size, strict=True))
         return self.organ_corruption(organ, lesions, spacing, rng)[i, j, k]
-
-
-def _follow(labels: NDArray[np.uint8], moved: NDArray[np.bool_]) -> None:
-    """Give voxels that a pushed lesion has moved to the class that it has."""
-    new = moved & (labels == 0)
-    if new.any() and labels.any():
-        values = labels[labels > 0]
-        labels[new] = np.bincount(values).argmax()
 
 
 def _within(span: Sequence[tuple[int, int]], region: Region) -> Span:
