@@ -133,7 +133,9 @@ def refill(
                 hu, hole, pure, beyond, structure, model, outside, share, grid, rng
             )
         else:
-            course, grain = _parenchyma(hu, hole, pure, beyond, depth, outside, share, grid, rng)
+            course, grain = _parenchyma(
+                hu, hole, pure, beyond, depth, model, outside, share, grid, rng
+            )
     mixed = share * course + (1.0 - share) * outside
     made = hole & (organ | bulge)
     return Refill(
@@ -148,6 +150,7 @@ def _parenchyma(
     pure: NDArray[np.bool_],
     beyond: NDArray[np.bool_],
     depth: NDArray[np.float32],
+    model: NoiseModel,
     outside: NDArray[np.float32],
     share: NDArray[np.float32],
     grid: Grid,
@@ -164,7 +167,7 @@ def _parenchyma(
     inside = hole & (share > 0.0)
     course = profile + harmonic(local, near, inside, grid.spacing_mm)
 
-    model = measure_noise(rest, pure, grid)
+    # The noise is that of even tissue; the rest of the organ's spread is texture.
     texture = drawn_texture(rest, inside, pure, model.sd_hu, grid, rng)
 
     noise = _continued(hu, hole, pure, beyond, profile + local, outside, model, grid, rng)
