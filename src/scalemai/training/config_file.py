@@ -32,7 +32,8 @@ def read_config(
     Parameters
     ----------
     source
-        Name of a preset, or the path of a ``.toml`` file.
+        Name of a preset, or the path of a ``.toml`` file. One that says ``base = "NAME"`` needs
+        to say only what differs from that preset.
     settings
         Texts ``a.b=c``; ``c`` is a TOML value, or a text without quotation marks.
     given
@@ -81,14 +82,34 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
         text = (resources.files("scalemai.training") / "presets" / f"{source}.toml").read_text(
             "utf-8"
         )
-        return tomllib.loads(text), str(source)
+        return _on_base(tomllib.loads(text)), str(source)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), path.name
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise UnreadableFileError(what, where=path, fix="check the path") from error
     except ValueError as error:
         raise ConfigError(f"is no TOML ({error})", where=path, fix="correct the file") from error
+    return _on_base(plain), path.name
+
+
+def _on_base(plain: dict[str, Any]) -> dict[str, Any]:
+    """What a file says on top of the preset that it names."""
+    if "base" not in plain:
+        return plain
+    base = plain.pop("base")
+    if base not in presets():
+        raise UnknownNameError("base", str(base), presets())
+    return _merged(_read(base)[0], plain)
+
+
+def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in above.items():
+        under = below.get(name)
+        if isinstance(under, dict) and isinstance(value, Mapping):
+            value = _merged(under, value)
+        below[name] = value
+    return below
 
 
 def _put(plain: dict[str, Any], name: str, value: Any) -> None:
