@@ -69,7 +69,7 @@ def rows_of(bench: Bench) -> Iterator[dict[str, Any]]:
             }
             for index, one in enumerate(result["sets"]["test"]["lesions"]):
                 own = {"case": one["case"], "patient": one["case"], "lesion": one["lesion"]}
-                for group in (ALL, f"{BINS.label_of(one['diameter_mm'])} mm"):
+                for group in (ALL, BINS.label_of(one["diameter_mm"])):
                     yield {**told, "group": group, **own, "found": int(at_rate[index])}
 
 

@@ -108,7 +108,7 @@ def measures() -> tuple[str, ...]:
     """Names of what :func:`figures` gives."""
     return (
         "sensitivity at 1 FP/scan",
-        *(f"sensitivity at 1 FP/scan, {label} mm" for label in BINS.labels),
+        *(f"sensitivity at 1 FP/scan, {label}" for label in BINS.labels),
         "mean sensitivity over 1/8 to 8 FP/scan",
     )
 
@@ -240,7 +240,7 @@ def _estimates(values: Floats, left_out: Floats, *, share: bool) -> list[tuple[E
 
 def _number(found: Detections, measure: str) -> int:
     for label in BINS.labels:
-        if measure.endswith(f", {label} mm"):
+        if measure.endswith(f", {label}"):
             return sum(BINS.label_of(mm) == label for mm in found.lesion_mm)
     return int(found.lesion_mm.size)
 
