@@ -16,6 +16,7 @@ the page's own policy names by its hash, sorts tables. The same page gives the s
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ __all__ = [
 ]
 
 _NUMERIC = (int, float, Estimate)
+_COUNTED = re.compile(r"^\d+ (patient|cluster|scan|lesion|case|unit)s?( is| are)?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ def _environment() -> Environment:
         sort_key=_sort_key,
         as_json=_as_json,
         case_digest=_case_digest,
+        footnotes=_footnotes,
+        why_not=_why_not,
         shapes=_shapes,
         level=_level,
     )
@@ -191,7 +195,7 @@ def _sort_key(cell: Cell) -> str:
 
 
 def _shapes(table: TableBlock) -> list[Literal["estimates", "numbers", "words"]]:
-    """How each column is set: estimates in three cells, numbers to the right, words to the left."""
+    """How each column is set: estimates with their interval, numbers and words."""
 
     def shape(index: int) -> Literal["estimates", "numbers", "words"]:
         cells = [row[index] for row in table.rows if row[index] is not None]
@@ -210,6 +214,26 @@ def _level(table: TableBlock, index: int) -> str:
         if isinstance(cell, Estimate) and cell.low is not None
     }
     return f"{100 * levels.pop():g} % CI" if len(levels) == 1 else ""
+
+
+def _why_not(value: Estimate) -> str:
+    """Why an estimate lacks its value or interval, without how many: n stands beside it."""
+    if not value.reason or (value.low is not None and value.high is not None):
+        return ""
+    reason = _COUNTED.sub(lambda found: f"{found[1]}s{' are' if found[2] else ''}", value.reason)
+    return f"{'not computed' if value.value is None else 'no interval'} because {reason}"
+
+
+def _footnotes(table: TableBlock) -> dict[str, str]:
+    """The mark of each reason in a table, so that it is said once and not in every row."""
+    cells = (cell for row in table.rows for cell in row[1:] if isinstance(cell, Estimate))
+    reasons = dict.fromkeys(reason for cell in cells if (reason := _why_not(cell)))
+    return {reason: _letters(number) for number, reason in enumerate(reasons)}
+
+
+def _letters(number: int) -> str:
+    head, last = divmod(number, 26)
+    return (_letters(head - 1) if head else "") + chr(ord("a") + last)
 
 
 def _is_number(cell: Cell) -> bool:

@@ -2,15 +2,6 @@
 for (const table of document.querySelectorAll("table")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  const starts = heads.map((_, n) => heads.slice(0, n).reduce((sum, head) => sum + head.colSpan, 0));
-  const cellAt = (row, start) => {
-    let at = 0;
-    for (const cell of row.cells) {
-      if (at + cell.colSpan > start) return cell;
-      at += cell.colSpan;
-    }
-    return row.cells[0];
-  };
   if (body.rows.length < 2) continue;
   heads.forEach((head, column) => {
     const button = document.createElement("button");
@@ -22,7 +13,7 @@ for (const table of document.querySelectorAll("table")) {
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const keyed = [...body.rows].map((row) => {
-        const cell = cellAt(row, starts[column]);
+        const cell = row.cells[column] ?? row.cells[0];
         const number = parseFloat(cell.dataset.sort);
         return { row, text: cell.textContent.trim(), number: Number.isNaN(number) ? null : number };
       });
