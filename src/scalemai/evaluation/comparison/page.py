@@ -157,10 +157,8 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
         [
             row["algorithm"],
             row["place"],
-            row["mean"],
-            _ends(row, "mean") or row["reason"],
-            row["median"],
-            _ends(row, "median"),
+            _with_reason(row, "mean", 1 - level),
+            _with_reason(row, "median", 1 - level),
             row["mean_rank"],
             _range(row["place_low"], row["place_high"]),
             _range(row["tested_place_low"], row["tested_place_high"]),
@@ -174,9 +172,7 @@ def _ranking(frame: pl.DataFrame, level: float) -> TableBlock:
         "algorithm",
         "place",
         "mean",
-        f"{1 - level:.0%} CI",
         "median",
-        f"{1 - level:.0%} CI",
         Column("rank", digits=2),
         "resampled",
         "tested",
@@ -306,6 +302,15 @@ def _ends(row: Mapping[str, Any], name: str) -> str | None:
     if low is None or high is None:
         return None
     return f"{number_in_words(low)} to {number_in_words(high)}"
+
+
+def _with_reason(row: Mapping[str, Any], name: str, level: float) -> Estimate | None:
+    """A mean or median of the ranking, with why it has no interval."""
+    if row[name] is None:
+        return None
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    reason = "" if low is not None else str(row["reason"] or "")
+    return Estimate(row[name], low, high, level, int(row["n"]), reason=reason)
 
 
 def _range(low: int | None, high: int | None) -> str | None:
