@@ -1,25 +1,17 @@
-"""What a prediction costs: organ region against whole scan, and ways to run the network.
+"""What a prediction costs: organ region against whole scan.
 
-Run: python benchmarks/inference.py [--threads N] [--compile]
+Run: python benchmarks/inference.py [--threads N]
 
-The first block looks at one phantom-like scan twice, in the organ's region and as a whole, with a
-network whose answer is known (dark voxels inside the organ's mask), and compares windows, time
-and findings. The second times one window of the CPU preset's network in the ways that a
-machine may offer; CPU seconds are those of this process, robust to neighbours. OpenVINO and ONNX
-Runtime are timed where they are installed; torch.compile only on request, since it compiles for
-longer than it saves on a CPU. Ratios are against contiguous float32.
+One phantom-like scan is looked at twice, in the organ's region and as a whole, with a network whose
+answer is known (dark voxels inside the organ's mask); windows, time and findings are compared. CPU
+seconds are those of this process, robust to neighbours. For ways to run the network see compute.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import io
 import time
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,8 +30,6 @@ from scalemai.io.nifti import write_mask, write_volume
 from scalemai.masks import MaskSource
 from scalemai.volume import Mask, Volume
 
-WINDOW = (96, 96, 96)
-REPEATS = 3
 SHAPE, SPACING_MM = (320, 320, 160), (1.2, 1.2, 2.5)
 LESIONS = (((-60.0, 10.0, 20.0), 12.0), ((-40.0, -20.0, -25.0), 7.0), ((-75.0, 5.0, 0.0), 5.0))
 
@@ -50,20 +40,6 @@ class Cost:
 
     wall_s: float
     cpu_s: float
-
-
-def timed(call: Callable[[], object]) -> Cost:
-    """The cheapest of a few calls, after one that does not count."""
-    call()
-    costs = []
-    for _ in range(REPEATS):
-        wall, cpu = time.perf_counter(), time.process_time()
-        call()
-        costs.append(Cost(time.perf_counter() - wall, time.process_time() - cpu))
-    return min(costs, key=lambda cost: cost.cpu_s)
-
-
-# --- region and whole scan ---------------------------------------------------------------------
 
 
 class Dark(nn.Module):
@@ -132,69 +108,11 @@ def region_against_whole(spec: DetectorSpec, runtime: Runtime) -> None:
     print(f"{ratio:.1f} x fewer windows, {share:.1f} x less CPU; same findings: {same}\n")
 
 
-# --- ways to run the network -------------------------------------------------------------------
-
-
-def ways(network: nn.Module, seen: torch.Tensor, *, with_compile: bool) -> dict[str, Callable]:
-    """Ways to look at one window, by name; each returns logits."""
-    last = torch.channels_last_3d
-    moved = seen.to(memory_format=last)
-    turned = copy.deepcopy(network).to(memory_format=last)
-
-    def half(one: nn.Module, window: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return one(window)
-
-    found: dict[str, Callable] = {
-        "float32": lambda: network(seen),
-        "channels last": lambda: turned(moved),
-        "bfloat16, channels last": lambda: half(turned, moved),
-    }
-    if with_compile:
-        quick = torch.compile(network)
-        found["torch.compile"] = lambda: quick(seen)
-    if find_spec("openvino"):
-        import openvino
-
-        model = openvino.compile_model(openvino.convert_model(network, example_input=seen), "CPU")
-        found["OpenVINO"] = lambda: torch.from_numpy(model(seen.numpy())[0])
-    if find_spec("onnxruntime") and find_spec("onnx"):
-        import onnxruntime
-
-        packed = io.BytesIO()
-        torch.onnx.export(network, (seen,), packed, dynamo=False, opset_version=17)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(packed.getvalue(), options)
-        name = session.get_inputs()[0].name
-        found["ONNX Runtime"] = lambda: torch.from_numpy(session.run(None, {name: seen.numpy()})[0])
-    return found
-
-
-def ways_to_run(spec: DetectorSpec, *, with_compile: bool) -> None:
-    """Cost of one window in each way, and how far its logits are from float32."""
-    network = build_network(spec).eval()
-    seen = torch.randn(1, spec.preprocessing.channels, *WINDOW, generator=torch.manual_seed(0))
-    print(f"{'one ' + ' x '.join(map(str, WINDOW)):28}{'CPU s':>8}{'wall s':>8}{'ratio':>8}")
-    first: Cost | None = None
-    expected = network(seen)
-    for name, call in ways(network, seen, with_compile=with_compile).items():
-        cost = timed(call)
-        first = first or cost
-        away = float((call() - expected).abs().max())
-        print(
-            f"{name:28}{cost.cpu_s:8.2f}{cost.wall_s:8.2f}{first.cpu_s / cost.cpu_s:8.2f}"
-            f"   logits within {away:.0e}"
-        )
-
-
 def main() -> None:
-    """Run both blocks."""
+    """Run it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--compile", action="store_true")
     chosen = parser.parse_args()
-    warnings.simplefilter("ignore")  # of exporters
     torch.set_num_threads(chosen.threads)
     spec = DetectorSpec(
         organ="liver",
@@ -204,8 +122,6 @@ def main() -> None:
     )
     print(f"torch {torch.__version__}, {chosen.threads} threads, {spec.network.name} of the preset")
     region_against_whole(spec, Runtime(device="cpu", threads=chosen.threads))
-    with torch.inference_mode():
-        ways_to_run(spec, with_compile=chosen.compile)
 
 
 if __name__ == "__main__":
