@@ -19,7 +19,7 @@ from scipy import ndimage
 from scalemai.compiled import compiled
 from scalemai.errors import GeometryError
 from scalemai.geometry import Grid
-from scalemai.synthesis.growth.front import sift
+from scalemai.synthesis.growth.front import rise, take_first
 from scalemai.synthesis.removal.border import signed_distance_mm
 
 __all__ = ["LesionPast", "trace_past"]
@@ -137,6 +137,7 @@ def _reach_across(
     time: NDArray[np.float32],
     done: NDArray[np.bool_],
     heap: NDArray[np.int32],
+    when: NDArray[np.float32],
     place: NDArray[np.int32],
 ) -> int:
     """Put voxels on the empty heap that touch reached ones by edge or corner; their number."""
@@ -155,10 +156,8 @@ def _reach_across(
                         best = min(best, time[near] + np.sqrt(square) / speed[cell])
         if best < np.inf:
             time[cell] = best
-            place[cell] = size
-            heap[size] = cell
+            rise(heap, when, place, size, cell, time[cell])
             size += 1
-            sift(heap, place, time, place[cell], size)
     return size
 
 
@@ -175,26 +174,23 @@ def _march(
     time = np.full(total, np.inf, np.float32)
     done = np.zeros(total, np.bool_)
     heap = np.empty(total, np.int32)
+    when = np.empty(total, np.float32)
     place = np.full(total, -1, np.int32)
     steps = np.array([shape[1] * shape[2], shape[2], 1])
     value = np.empty(3)
     weight = np.empty(3)
-    heap[0] = seed
-    place[seed] = 0
     time[seed] = 0.0
+    rise(heap, when, place, 0, seed, time[seed])
     size = 1
     while True:
         if size == 0:
             # What hangs on by an edge or a corner of a voxel is reached across it.
-            size = _reach_across(inside, speed, steps, spacing, time, done, heap, place)
+            size = _reach_across(inside, speed, steps, spacing, time, done, heap, when, place)
             if size == 0:
                 break
         cell = heap[0]
+        take_first(heap, when, place, size)
         size -= 1
-        if size > 0:
-            heap[0] = heap[size]
-            place[heap[0]] = 0
-            sift(heap, place, time, 0, size)
         place[cell] = -2
         done[cell] = True
         for axis in range(3):
@@ -233,9 +229,9 @@ def _march(
                     t = (b + np.sqrt(max(b * b - a * (c - wait * wait), 0.0))) / a
                 if t < time[other]:
                     time[other] = t
-                    if place[other] < 0:
-                        place[other] = size
-                        heap[size] = other
+                    at = place[other]
+                    if at < 0:
+                        at = size
                         size += 1
-                    sift(heap, place, time, place[other], size)
+                    rise(heap, when, place, at, other, time[other])
     return time.astype(np.float64)
