@@ -37,6 +37,20 @@ _OPTIONS = {
     "uniform": "--set uniform",
     "seed": "--seed",
     "spacing_mm": "--spacing",
+    "real": "--real",
+    "synthetic": "--synthetic",
+    "container": "--container",
+    "prefix": "--prefix",
+    "least": "--least",
+    "decay": "--decay",
+    "sizes": "--curve",
+    "test_share": "--test-share",
+    "device": "--device",
+    "overlap": "--overlap",
+    "threshold": "--threshold",
+    "reach_mm": "--reach-mm",
+    "minimum_mm3": "--minimum-mm3",
+    "calibrated": "--calibrated",
 }
 
 _NAMES = "|".join(_OPTIONS)

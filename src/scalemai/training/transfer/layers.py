@@ -52,7 +52,9 @@ def layers_of(spec: DetectorSpec) -> Layers:
     other = replace(
         spec,
         preprocessing=replace(
-            spec.preprocessing, organ_channel=not spec.preprocessing.organ_channel
+            spec.preprocessing,
+            organ_channel=not spec.preprocessing.organ_channel,
+            organ_window_hu=None,  # it goes with the organ's channel alone
         ),
     )
     inputs = _differing(shapes, shapes_of(build_network(other)))
