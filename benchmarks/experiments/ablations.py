@@ -5,7 +5,7 @@ Run: python benchmarks/experiments/ablations.py --work FOLDER --steps 200 --seed
 
 Detectors of liver lesions are trained on phantoms and tested on the phantom's own, independent
 lesion model. A killed experiment goes on where it stopped; ``--table`` compares what is there so
-far and writes ``ablations.csv`` and ``ablations-table.md``. Phantoms say nothing about patients.
+far, prints it as Markdown and writes ``ablations.csv``. Phantoms say nothing about patients.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from runs import AS_IS, Arm, Bench, run_all
 from switches import FEATURES
 from tables import Contrast, compared, markdown, write_csv
 
-from scalemai.io.atomic import atomic_path
 from scalemai.synthesis.populations.population import TumorPopulation
 from scalemai.synthesis.spec import LesionSpec
 
@@ -135,10 +134,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return 1 if run_all(bench, runs, workers=asked.workers, say=say) else 0
     rows = compared(bench, CONTRASTS, ARMS)
     write_csv(rows, asked.table / "ablations.csv")
-    text = markdown(rows)
-    with atomic_path(asked.table / "ablations-table.md") as path:
-        path.write_text(text, encoding="utf-8")
-    print(text)
+    print(markdown(rows))
     return 0
 
 
