@@ -30,7 +30,9 @@ from scalemai.io.atomic import atomic_path
 
 __all__ = ["ARMS", "SIZES", "main", "rows_of"]
 
-SIZES = (2, 4, 8, 16)
+SIZES = (1, 2, 4, 8, 12, 16)
+"""Annotated scans. Six sizes, as many as ``scalemai scaling`` needs to fit a law."""
+
 RATE = 1.0
 """False candidates per scan at which a lesion counts as found."""
 
@@ -90,8 +92,8 @@ def draw_figure(bench: Bench, path: Path) -> None:
         points = list(_points(bench, tumors))
         if not points:
             continue
-        # No annotated scan stands at one, to the left of the others, on a logarithmic axis.
-        at = np.array([max(n, 1) for n, _, _ in points]) * shift
+        # No annotated scan stands at a half, left of the others on a logarithmic axis.
+        at = np.array([max(n, 0.5) for n, _, _ in points]) * shift
         for x, (_, estimate, singles) in zip(at, points, strict=True):
             axes.plot([x] * len(singles), singles, ".", color=colour, alpha=0.45, ms=5)
             if estimate.low is not None:
@@ -99,7 +101,7 @@ def draw_figure(bench: Bench, path: Path) -> None:
         means = [estimate.value for _, estimate, _ in points]
         axes.plot(at, means, "o-", color=colour, label=name, ms=5, lw=1.4)
     axes.set_xscale("log", base=2)
-    ticks = (1, *SIZES)
+    ticks = (0.5, *SIZES)
     axes.set_xticks(ticks, ["0", *(str(n) for n in SIZES)])
     axes.minorticks_off()
     axes.set_ylim(0.0, 1.0)

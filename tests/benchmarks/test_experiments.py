@@ -320,15 +320,15 @@ def test_scaling_reads_the_rows_of_the_scaling_experiment(tmp_path: Path) -> Non
         for draw in range(2):
             write_result(where, arm, draw, strong=arm.tumors == "fresh")
     count = scaling.write_rows(scaling.rows_of(where), tmp_path / "scaling.csv")
-    assert count == 9 * 2 * 60 * 2  # arms, draws, lesions, and each stands in two groups
+    assert count == 13 * 2 * 60 * 2  # arms, draws, lesions, and each stands in two groups
     table = Table("scaling", pl.read_csv(tmp_path / "scaling.csv"))
     metric, groups = read_measurements(table)
     assert metric == "found"
     by_name = {group.group: group for group in groups}
     assert by_name["all"].n_patients == 30
     assert by_name["all"].has_draws
-    assert len(by_name["all"].real_arms) == 4
-    assert len(by_name["all"].mixed_arms) == 5
+    assert len(by_name["all"].real_arms) == 6
+    assert len(by_name["all"].mixed_arms) == 7
 
 
 def test_the_figure_is_drawn_from_what_is_there(tmp_path: Path) -> None:
