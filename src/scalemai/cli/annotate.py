@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scalemai.annotation.protocol import Protocol
     from scalemai.annotation.reviews import Review
 
-__all__ = ["annotate_app", "needing_serve"]
+__all__ = ["annotate_app", "needing_serve", "serve"]
 
 
 class _OpenByDefault(TyperGroup):
@@ -122,7 +122,7 @@ def open_room(
         rules = _protocol(protocol, settings or [], seed)
         review, code = _make(list(dataset), source, out, findings, rules, database, workers)
     if not only_make:
-        _serve(review, address, reader, browser)
+        serve(review, address, reader, browser)
     raise typer.Exit(code)
 
 
@@ -216,8 +216,10 @@ def _make(
     return review, code
 
 
-def _serve(review: Review, address: Any, name: str, browser: bool) -> None:
-    """Serve until Ctrl-C. The link lets one in, once."""
+def serve(
+    review: Review, address: Any, name: str, browser: bool, make: Callable[..., Any] | None = None
+) -> None:
+    """Serve until Ctrl-C. The link lets one in, once. ``make`` makes another application."""
     import webbrowser
 
     from scalemai.annotation.database.opening import writing
@@ -234,7 +236,8 @@ def _serve(review: Review, address: Any, name: str, browser: bool) -> None:
             account = add_reader(connection, name, Role.ADJUDICATOR)
         secret = make_link(connection, account, now_ms=now_ms())
     listening = bind(address)
-    server, _, url = make_server(review, engine, address, listening)
+    how = {} if make is None else {"make": make}
+    server, _, url = make_server(review, engine, address, listening, **how)
     link = f"{url}/enter?token={secret}"
     typer.echo(f"{name} comes in here, once, within the hour:\n{link}", err=True)
     typer.echo("Ctrl-C stops the server; everything acknowledged is on disk", err=True)

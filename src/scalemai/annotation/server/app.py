@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.engine import Engine
@@ -25,8 +25,18 @@ __all__ = ["make_app"]
 PAGES = {"/": "review.html", "/login": "login.html"}
 """Address and file of each page."""
 
+PARTS = (entering.router, reading.router, assisting.router, browsing.router)
+"""What a review answers."""
 
-def make_app(review: Review, engine: Engine, security: Security) -> FastAPI:
+
+def make_app(
+    review: Review,
+    engine: Engine,
+    security: Security,
+    *,
+    parts: Sequence[APIRouter] = PARTS,
+    pages: Mapping[str, str] = PAGES,
+) -> FastAPI:
     """The application that serves a review.
 
     Parameters
@@ -35,6 +45,8 @@ def make_app(review: Review, engine: Engine, security: Security) -> FastAPI:
         The review and its database.
     security
         Where it may be reached.
+    parts, pages
+        What it answers, and address and file of each page; those of a review by default.
 
     Raises
     ------
@@ -45,10 +57,10 @@ def make_app(review: Review, engine: Engine, security: Security) -> FastAPI:
         protocol = read_protocol(connection)
     app = FastAPI(title="ScaleMAI reading room", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.room = Room(review, engine, protocol)
-    for part in (entering, reading, assisting, browsing):
-        app.include_router(part.router)
+    for part in parts:
+        app.include_router(part)
     folder = Path(str(resources.files("scalemai.annotation") / "pages"))
-    for address, name in PAGES.items():
+    for address, name in pages.items():
         app.add_api_route(address, _page(folder / name, address), methods=["GET"])
     app.mount("/assets", StaticFiles(directory=folder / "assets"), name="assets")
     app.add_exception_handler(ScaleMAIError, _said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,19 +80,24 @@ def bind(address: Address) -> socket.socket:
 
 
 def make_server(
-    review: Review, engine: Engine, address: Address, listening: socket.socket
+    review: Review,
+    engine: Engine,
+    address: Address,
+    listening: socket.socket,
+    *,
+    make: Callable[[Review, Engine, Security], FastAPI] = make_app,
 ) -> tuple[uvicorn.Server, FastAPI, str]:
     """The server, its application, and the address of its pages, for example ``http://...:8650``.
 
     Run it by ``server.run(sockets=[listening])``. Requests are not logged: they would tell who read
-    what when, beside the ledger that is meant for it.
+    what when, beside the ledger that is meant for it. ``make`` makes the application.
     """
     port = listening.getsockname()[1]
     secure = address.certificate is not None
     named = {f"{address.host}:{port}", *address.names}
     if _is_loopback(address.host):
         named |= {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"}
-    app = make_app(review, engine, Security(frozenset(named), secure))
+    app = make(review, engine, Security(frozenset(named), secure))
     config = uvicorn.Config(
         app,
         log_level="error",

@@ -29,9 +29,7 @@ HU_RANGE = (-1024, 3071)
 differs from one maker, and one writer of files, to another. 12 bits from air, as CT has them."""
 
 
-def crop_around(
-    volume: Volume, centre: Sequence[int], size: Sequence[int]
-) -> NDArray[np.int16]:
+def crop_around(volume: Volume, centre: Sequence[int], size: Sequence[int]) -> NDArray[np.int16]:
     """HU around a voxel, rounded to whole numbers, within :data:`HU_RANGE`; Fortran order.
 
     Parameters
