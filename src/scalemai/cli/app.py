@@ -40,6 +40,7 @@ from scalemai.cli.scaling import scaling
 from scalemai.cli.subgroups import subgroups
 from scalemai.cli.train import train
 from scalemai.cli.transfer import transfer
+from scalemai.cli.turing import turing_app
 from scalemai.errors import CaseError, ConfigError, ScaleMAIError
 
 __all__ = ["app", "main"]
@@ -194,6 +195,7 @@ def synthesize(
 
 app.command()(grow)
 app.add_typer(annotate_app, name="annotate")
+app.add_typer(turing_app, name="turing")
 app.add_typer(audit_app, name="audit")
 app.command()(describe)
 app.add_typer(population, name="population")
