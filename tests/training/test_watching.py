@@ -77,19 +77,19 @@ def test_sensitivity_at_a_rate_is_that_of_the_froc_curve(own: Seen, rate: float)
 
 
 def test_gained_and_lost_lesions_and_the_interval_of_the_change_are_of_the_same_lesions() -> None:
-    scans = 12
-    before = _seen(scans, [(n, 0.9 if n < 4 else -np.inf) for n in range(scans)], [])
-    after = _seen(scans, [(n, 0.9 if n > 0 else -np.inf) for n in range(scans)], [(0, 0.6)])
+    scans = 24
+    before = _seen(scans, [(n, 0.9 if n < 8 else -np.inf) for n in range(scans)], [])
+    after = _seen(scans, [(n, 0.9 if n > 1 else -np.inf) for n in range(scans)], [(0, 0.6)])
     comparison = Comparison({"here": Pair(before, after)}, rate=1.0)
     first, *_, last = comparison.rows(seed=1)
-    assert (first["size"], first["n"], first["gained"], first["lost"]) == (ALL, 12, 8, 1)
-    assert first["before"].value == pytest.approx(4 / 12)
-    assert first["after"].value == pytest.approx(11 / 12)
+    assert (first["size"], first["n"], first["gained"], first["lost"]) == (ALL, 24, 16, 2)
+    assert first["before"].value == pytest.approx(8 / 24)
+    assert first["after"].value == pytest.approx(22 / 24)
     change = first["change"]
-    assert change.value == pytest.approx(7 / 12)
-    assert 0.0 < change.low < 7 / 12 < change.high <= 1.0
-    assert last["after"].value == pytest.approx(1 / 12)
-    assert comparison.lesions.filter(pl.col("after") & ~pl.col("before")).height == 8
+    assert change.value == pytest.approx(14 / 24)
+    assert 0.0 < change.low < 14 / 24 < change.high <= 1.0
+    assert last["after"].value == pytest.approx(1 / 24)
+    assert comparison.lesions.filter(pl.col("after") & ~pl.col("before")).height == 16
     with pytest.raises(ValueError, match="of other scans or lesions"):
         Pair(before, _seen(scans, [(0, 0.9)], []))
 
@@ -108,13 +108,13 @@ def test_with_one_lesion_a_host_the_change_has_newcombes_interval(
 
 
 def test_lesions_that_share_their_hosts_fate_widen_the_interval() -> None:
-    before = np.zeros(60, np.bool_)
-    after = np.repeat(np.arange(12) < 6, 5)
-    together = paired_change(before, after, np.repeat(np.arange(12), 5).astype(np.str_))
-    apart = paired_change(before, after, np.arange(60).astype(np.str_))
+    before = np.zeros(120, np.bool_)
+    after = np.repeat(np.arange(24) < 12, 5)
+    together = paired_change(before, after, np.repeat(np.arange(24), 5).astype(np.str_))
+    apart = paired_change(before, after, np.arange(120).astype(np.str_))
     assert together.value == apart.value == pytest.approx(0.5)
     assert together.high - together.low > 1.5 * (apart.high - apart.low)
-    few = paired_change(before, after, np.repeat(np.arange(4), 15).astype(np.str_))
+    few = paired_change(before, after, np.repeat(np.arange(4), 30).astype(np.str_))
     assert few.low is None
     assert "too few" in few.reason
 

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from scalemai.errors import ConfigError
+from scalemai.statistics.proportions import FEWEST_FOR_SHARES
 from scalemai.training.cache import Cache
 from scalemai.training.config import TrainingConfig
 from scalemai.training.material import Lesions, Material, choose_cases
@@ -19,7 +20,7 @@ __all__ = ["FEWEST_CASES", "Divided", "divide"]
 
 FEWEST_CASES = 3
 
-_TESTED = 2  # times as many hosts as are chosen with, for intervals need them; author's choice
+_TESTED = 2  # times as many hosts as are chosen with; author's choice
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Divided:
         Parameters
         ----------
         config
-            Its seed, and how many hosts are chosen with at most; of those to test with, twice as
-            many are looked at.
+            Its seed, and how many hosts are chosen with at most. Twice as many are tested with,
+            and at least as many as an interval needs, as far as there are.
         repeats
             Sets of lesions in each host.
 
@@ -61,7 +62,8 @@ class Divided:
             raise ConfigError(f"{repeats} is impossible", where="repeats", fix="give 1 or more")
         most = config.validation.scans
         choice = _scans(self.choice, config, repeats, most)
-        return choice, _scans(self.test, config, repeats, _TESTED * most)
+        wide = max(_TESTED * most, FEWEST_FOR_SHARES) if most else 0
+        return choice, _scans(self.test, config, repeats, wide)
 
 
 def divide(cache: Cache, config: TrainingConfig, lesions: Lesions, *, where: str) -> Divided:
