@@ -122,7 +122,7 @@ def organ_rows(
             called, point = at_rate(result, f"{place}/")
             pooled[scanner].append(called)
             yield from size_rows(called, organ=name, seed=seed, scanner=scanner, **point, **cost)
-    for scanner, parts in pooled.items():
+    for scanner, parts in pooled.items() if len(asked.seeds) > 1 else ():
         yield from size_rows(pl.concat(parts), organ=name, seed="all", scanner=scanner)
 
 
@@ -197,7 +197,8 @@ def size_rows(called: pl.DataFrame, **about: Any) -> Iterator[dict[str, Any]]:
     for which, some in (("all", called), (f"contrast of {PLAIN_HU:g} HU or more", plain)):
         for one in sensitivity_by_size(some, bins=(BINS,)):
             estimate = one.sensitivity.primary
-            yield {**about, "lesions": which, "size": one.size_bin, **estimate.as_dict()}
+            counts = {"found": one.sensitivity.k, "of": one.sensitivity.n}
+            yield {**about, "lesions": which, "size": one.size_bin, **counts, **estimate.as_dict()}
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -214,7 +215,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         for row in own:
             found = f"{row['value']:.2f}" if row["value"] is not None else "-"
             ends = "" if row["low"] is None else f" ({row['low']:.2f}-{row['high']:.2f})"
-            cells.append(f"{found}{ends}, n = {row['n']}")
+            cells.append(f"{found}{ends}, {row['found']} of {row['of']}")
         cost = f"{own[0]['cpu_min']:.1f}" if "cpu_min" in own[0] else ""
         yield f"| {name} | {scanner} | {which} | {seed} | " + " | ".join(cells) + f" | {cost} |"
 
