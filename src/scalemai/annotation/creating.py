@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
@@ -20,11 +19,18 @@ from scalemai.annotation.database.schema import findings as finding_rows
 from scalemai.annotation.edits.runs import Runs
 from scalemai.annotation.facts import FORMAT, write_fact, write_protocol
 from scalemai.annotation.leases import insert_read, opaque
+from scalemai.annotation.planned import (
+    Planned,
+    PlannedCase,
+    algorithm_of,
+    with_decoys,
+    with_previous,
+    with_repeats,
+)
 from scalemai.annotation.protocol import Protocol
 from scalemai.annotation.reviews import REVIEW_FILE, Review, write_review
 from scalemai.annotation.rules import share_of
-from scalemai.annotation.store.importing import RECORD_FILE, Proposal, import_case, read_record
-from scalemai.annotation.store.layout import StoredCase
+from scalemai.annotation.store.importing import RECORD_FILE, import_case, read_record
 from scalemai.annotation.triage import Triaged, likely, order
 from scalemai.annotation.words import Arm, Origin
 from scalemai.case import Case
@@ -34,50 +40,7 @@ from scalemai.errors import ConfigError
 from scalemai.evaluation.maskset import MaskSet, open_masks
 from scalemai.synthesis.runs import open_run
 
-__all__ = ["Planned", "PlannedCase", "fill", "import_cases", "open_import"]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A finding before it is in the database.
-
-    Parameters
-    ----------
-    name
-        Of which its opaque id is made; no two are alike.
-    case_key
-        Its case.
-    proposal
-        Structure, mask, score and measures.
-    origin
-        Where it comes from.
-    repeats
-        Id of the finding that it shows again.
-    """
-
-    name: str
-    case_key: str
-    proposal: Proposal
-    origin: Origin
-    repeats: str | None = None
-
-    @property
-    def finding_id(self) -> str:
-        """Opaque id."""
-        return opaque("finding", self.case_key, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCase:
-    """A case before it is in the database; the order of cases is that of their ids."""
-
-    case_key: str
-    case_id: str
-    stored: StoredCase
-    arm: Arm
-    searched: bool
-    facts: Mapping[str, Any]
-    previous_key: str | None = None
+__all__ = ["fill", "import_cases", "insert_plan", "open_import"]
 
 
 def open_import(
@@ -101,6 +64,8 @@ def open_import(
         "dataset": str(dataset),
         "predictions": "" if predictions is None else str(predictions),
         "seed": str(protocol.seed),
+        # What is planted changes stored CTs, so that another share is another review.
+        "decoys": f"{protocol.decoy_lesion_share} {protocol.decoy_false_share}",
     }
     return open_run(out, "annotate", asked)
 
@@ -163,13 +128,24 @@ def fill(
     out: Path,
     protocol: Protocol,
     *,
+    dataset: Path | str = "",
     predictions: Path | None = None,
     database: str | None = None,
 ) -> Review:
     """Put the imported cases and their findings into the database, and write the review's file.
 
-    Cases that are not in the store, because they failed, are left out. The review is there once its
-    file is: a database that was half filled before is filled anew.
+    Cases that are not in the store, because they failed, are left out. Decoys and repeats are
+    planted as the protocol asks. The review is there once its file is: a database that was half
+    filled before is filled anew.
+
+    Parameters
+    ----------
+    cases, out, protocol, predictions
+        As of :func:`import_cases`.
+    dataset
+        Where the cases are from, which exports are told.
+    database
+        URL of another database than a file in the folder.
 
     Raises
     ------
@@ -190,11 +166,15 @@ def fill(
         manual = share_of(protocol.seed, "manual", case_id) < protocol.manual_share
         searched = share_of(protocol.seed, "search", case_id) < protocol.search_share
         arm = Arm.MANUAL if manual else Arm.ASSISTED
+        facts |= algorithm_of(_table(predictions, case_id))
         planned_cases.append(PlannedCase(key, case_id, stored, arm, manual or searched, facts))
         origin = Origin.SOURCE if predictions is None else Origin.MODEL
         planned += [
             Planned(f"{number}", key, proposal, origin) for number, proposal in enumerate(proposals)
         ]
+    by_id = {case.id: case for case in cases}
+    planned_cases, decoys = with_decoys(planned_cases, planned, by_id, store, protocol)
+    planned += decoys
     review = Review(out, database)
     engine = open_database(database or review.database_file, create=True)
     digest = _digest(planned_cases, planned, protocol)
@@ -205,18 +185,23 @@ def fill(
             write_fact(connection, "version", __version__)
             write_fact(connection, "plan", digest)
             write_fact(connection, "predictions", "" if predictions is None else predictions.name)
-            insert_plan(connection, _with_previous(planned_cases), planned)
+            write_fact(connection, "dataset", str(dataset))
+            insert_plan(connection, with_previous(planned_cases), planned, protocol)
     engine.dispose()
     write_review(review)
     return review
 
 
 def insert_plan(
-    connection: Connection, cases: Sequence[PlannedCase], planned: Sequence[Planned]
+    connection: Connection,
+    cases: Sequence[PlannedCase],
+    planned: Sequence[Planned],
+    protocol: Protocol,
 ) -> None:
     """Cases and findings into the database, and a first read of each into the queue.
 
-    Findings of cases that are read by hand are kept but nobody is shown them.
+    Findings of cases that are read by hand are kept but nobody is shown them. Some findings come
+    once more, as the protocol asks.
     """
     for rank, case in enumerate(cases):
         values = {
@@ -240,8 +225,9 @@ def insert_plan(
         )
         for one in planned
     ]
-    for rank, place in enumerate(order(triaged)):
-        one, case = planned[place], by_key[planned[place].case_key]
+    queue = with_repeats([planned[place] for place in order(triaged)], by_key, protocol)
+    for rank, one in enumerate(queue):
+        case = by_key[one.case_key]
         _insert_finding(connection, one, case, rank)
         if case.arm is Arm.ASSISTED:
             insert_read(
@@ -251,7 +237,7 @@ def insert_plan(
                 step=1,
                 rank=rank,
             )
-    for rank, case in enumerate(cases, start=len(planned)):
+    for rank, case in enumerate(cases, start=len(queue)):
         if case.searched:
             insert_read(connection, case_key=case.case_key, finding_id=None, step=1, rank=rank)
 
@@ -275,25 +261,6 @@ def _insert_finding(connection: Connection, one: Planned, case: PlannedCase, ran
         "state": "pending" if case.arm is Arm.ASSISTED else "void",
     }
     connection.execute(insert(finding_rows).values(values))
-
-
-def _with_previous(cases: Sequence[PlannedCase]) -> list[PlannedCase]:
-    """Each case with the latest earlier one of its patient, where patient and date are known."""
-    by_patient: dict[str, list[tuple[str, str]]] = {}
-    for case in cases:
-        patient, date = case.facts.get("patient"), case.facts.get("study_date")
-        if patient and date:
-            by_patient.setdefault(str(patient), []).append((str(date), case.case_key))
-    result = []
-    for case in cases:
-        patient, date = case.facts.get("patient"), case.facts.get("study_date")
-        earlier = [
-            (when, key)
-            for when, key in by_patient.get(str(patient), [])
-            if date and when < str(date)
-        ]
-        result.append(replace(case, previous_key=max(earlier)[1] if earlier else None))
-    return result
 
 
 def _is_filled(connection: Connection, digest: str, out: Path) -> bool:

@@ -212,7 +212,7 @@ def _make(
             workers=min(number, len(cases)),
         )
         code = follow(run, "imported")
-        review = fill(cases, out, protocol, predictions=findings, database=database)
+        review = fill(cases, out, protocol, dataset=source, predictions=findings, database=database)
     return review, code
 
 

@@ -14,6 +14,8 @@ from sqlalchemy.engine import Engine
 from scalemai._version import __version__
 from scalemai.annotation.database.schema import cases, findings
 from scalemai.annotation.edits.runs import Runs
+from scalemai.annotation.facts import read_protocol
+from scalemai.annotation.rules import overlap
 from scalemai.annotation.store.layout import StoredCase
 from scalemai.annotation.words import Arm, Origin
 from scalemai.io.atomic import atomic_folder
@@ -51,6 +53,9 @@ def final_masks(connection: Connection, case_key: str) -> list[FinalMask]:
     Accepted findings count with the mask that was decided on; those that nobody has settled yet
     count as they were proposed. Rejected ones are left out, and what was planted or repeated to
     measure the readers never counts. In the manual arm only what readers drew counts.
+
+    A synthetic lesion is in the working copy of the CT alone. What a reader added on one (the
+    review's rule for one and the same lesion) is left out, and its voxels are taken from all else.
     """
     rows = connection.execute(
         select(findings, cases.c.arm)
@@ -58,18 +63,25 @@ def final_masks(connection: Connection, case_key: str) -> list[FinalMask]:
         .where(findings.c.case_key == case_key, findings.c.repeats.is_(None))
         .order_by(findings.c.structure, findings.c.finding_id)
     ).all()
+    planted = [Runs.unpack(row.runs) for row in rows if row.origin == Origin.DECOY_LESION]
+    match_iou = read_protocol(connection).match_iou if planted else 0.0
     masks: dict[str, Runs] = {}
     states: dict[str, Counter[str]] = {}
     for row in rows:
         if row.origin in _PLANTED or (row.arm == Arm.MANUAL and row.origin != Origin.READER):
+            continue
+        content = row.final if row.final is not None else row.runs
+        drawn = Runs.unpack(content)
+        if row.origin == Origin.READER and any(overlap(drawn, one) > match_iou for one in planted):
             continue
         mask = masks.setdefault(row.structure, Runs.none())
         counted = states.setdefault(row.structure, Counter())
         if row.state != "void":
             counted[row.state] += 1
         if row.state in _KEPT:
-            content = row.final if row.final is not None else row.runs
-            masks[row.structure] = mask | Runs.unpack(content)
+            for one in planted:
+                drawn = drawn - one
+            masks[row.structure] = mask | drawn
     return [FinalMask(name, masks[name], dict(states[name])) for name in sorted(masks)]
 
 

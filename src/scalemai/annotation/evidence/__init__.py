@@ -1,0 +1,1 @@
+"""Evidence on the readers and on the time that assistance saves."""
