@@ -135,7 +135,7 @@ def open_study(folder: Path | str) -> Study:
         form = plain.pop("format")
     except FileNotFoundError as error:
         raise UnreadableFileError("holds no study", where=folder, fix=fix) from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableFileError("is no description of a study", where=path, fix=fix) from error
     if form != STUDY_FORMAT:
         what = f"has format {str(form)[:40]!r} instead of {STUDY_FORMAT!r}"
