@@ -44,6 +44,7 @@ def about(room: RoomOf, reader: Asking, case_key: str) -> dict[str, Any]:
         "case_name": case_name(room, row),
         "shape": stored.shape,
         "spacing_mm": stored.grid.spacing_mm,
+        "affine": stored.affine,
         "structures": stored.structures,
         "facts": {name: facts[name] for name in shown if name in facts},
         "conflicts": facts.get("conflicts", []),

@@ -13,10 +13,11 @@ from sqlalchemy import Connection, Row, select
 
 from scalemai._version import __version__
 from scalemai.annotation.database.opening import writing
-from scalemai.annotation.database.schema import cases, findings, reads
+from scalemai.annotation.database.schema import cases, findings, links, reads
 from scalemai.annotation.deciding import submit
 from scalemai.annotation.drafts import Draft
 from scalemai.annotation.edits.runs import Box, Runs
+from scalemai.annotation.events import Event
 from scalemai.annotation.leases import Claim, claim, ended, heartbeat, mine, waiting
 from scalemai.annotation.readers import Reader
 from scalemai.annotation.refusals import LeaseLostError
@@ -71,15 +72,27 @@ def give_back(room: RoomOf, reader: Asking, read_id: str, body: dict[str, Any]) 
 
 @router.get("/reads/{read_id}/region")
 def region(
-    room: RoomOf, reader: Asking, read_id: str, i: int, j: int, k: int, size_mm: float = 128.0
+    room: RoomOf,
+    reader: Asking,
+    read_id: str,
+    i: int,
+    j: int,
+    k: int,
+    size_mm: float = 128.0,
+    depth_mm: float | None = None,
 ) -> Response:
-    """A crop: CT, the read's mask, other findings, organs; raw arrays after a header in JSON."""
+    """A crop: CT, the read's mask, other findings, organs; raw arrays after a header in JSON.
+
+    It is ``size_mm`` wide in the axial plane and ``depth_mm`` deep through it.
+    """
     with room.engine.connect() as connection:
         row = _read_of(connection, read_id, reader)
         stored = StoredCase.from_json(row.stored)
-        if not 0 < size_mm <= _LARGEST_MM:
-            raise ConfigError(f"is not above 0 and up to {_LARGEST_MM:g} mm", where="size_mm")
-        box = box_around(stored, (i, j, k), (size_mm, size_mm, size_mm))
+        depth_mm = size_mm if depth_mm is None else depth_mm
+        for where, mm in (("size_mm", size_mm), ("depth_mm", depth_mm)):
+            if not 0 < mm <= _LARGEST_MM:
+                raise ConfigError(f"is not above 0 and up to {_LARGEST_MM:g} mm", where=where)
+        box = box_around(stored, (i, j, k), (size_mm, size_mm, depth_mm))
         size = [high - low for low, high in zip(*box, strict=True)]
         if np.prod(size, dtype=np.int64) > _LARGEST_VOXELS:
             raise ConfigError(f"{size} is too large a crop", where="size_mm", fix="ask for less")
@@ -192,7 +205,22 @@ def _described(connection: Connection, room: Room, one: Claim) -> dict[str, Any]
                 if name in measures
             },
         }
+    if one.step == 3 and one.finding_id is not None:
+        plain["earlier"] = _outcomes(connection, one.finding_id)
     return plain
+
+
+def _outcomes(connection: Connection, finding_id: str) -> list[dict[str, Any]]:
+    """How the two reads that differ ended, and why what was rejected was; not by whom."""
+    query = select(reads).where(reads.c.finding_id == finding_id, reads.c.step < 3)
+    result = []
+    for row in connection.execute(query.order_by(reads.c.step)):
+        how = (links.c.read_id == row.read_id) & (links.c.action == row.outcome)
+        latest = select(links.c.body).where(how).order_by(links.c.seq.desc()).limit(1)
+        body = connection.execute(latest).scalar()
+        reason = None if body is None else Event.from_json(body).reason
+        result.append({"step": row.step, "outcome": row.outcome, "reason": reason})
+    return result
 
 
 def case_name(room: Room, case: Row[Any]) -> str:

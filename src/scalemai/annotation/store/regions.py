@@ -114,7 +114,8 @@ def read_slice(folder: Path, stored: StoredCase, plane: Plane, index: int) -> ND
     if not 0 <= index < stored.shape[axis]:
         what = f"there is no slice {index}"
         raise ConfigError(what, where=plane, fix=f"give 0 to {stored.shape[axis] - 1}")
-    image = np.take(open_ct(folder, stored), index, axis=axis).T
+    place = tuple(index if a == axis else slice(None) for a in range(3))
+    image = open_ct(folder, stored)[place].T
     return np.ascontiguousarray(image if plane == "axial" else image[::-1])
 
 

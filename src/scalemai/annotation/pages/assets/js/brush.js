@@ -8,56 +8,61 @@ export const PLANES = {
 };
 
 /**
- * Set or clear the voxels whose centres lie within a radius of a line between two points.
+ * Call `touch(place)` for every voxel that a brush touches on its way between two points: those
+ * whose centres lie within its radius of the line, and the one that its end is in.
  *
  * @param region the crop
- * @param mask its mask, changed in place
  * @param plane name of the plane that is drawn in; a flat brush stays in its slice
  * @param from, to ends in voxels of the crop (centres are whole numbers)
- * @param options radius in mm, `solid` for a ball instead of a disc, `value` 1 or 0, and
- *   `range` [low, high] in HU that voxels must lie in to be set
- * @returns how many voxels changed
+ * @param options radius in mm, and `solid` for a ball instead of a disc
  */
-export function stroke(region, mask, plane, from, to, { radius, solid, value, range }) {
+export function sweep(region, plane, from, to, { radius, solid }, touch) {
   const { through } = PLANES[plane];
   const step = region.spacing;
   const low = [];
   const high = [];
   for (let a = 0; a < 3; a++) {
-    const reach = a === through && !solid ? 0 : radius / step[a];
+    const reach = radius / step[a];
     low[a] = Math.max(0, Math.ceil(Math.min(from[a], to[a]) - reach));
     high[a] = Math.min(region.dims[a] - 1, Math.floor(Math.max(from[a], to[a]) + reach));
     if (a === through && !solid) low[a] = high[a] = Math.round(from[a]);
   }
-  const line = [0, 1, 2].map((a) => (to[a] - from[a]) * step[a]);
-  const length2 = line.reduce((sum, d) => sum + d * d, 0);
+  const weight = step.map((mm, a) => (a === through && !solid ? 0 : mm));
+  const line = [0, 1, 2].map((a) => (to[a] - from[a]) * weight[a]);
+  const length2 = line[0] ** 2 + line[1] ** 2 + line[2] ** 2;
   const limit = radius * radius;
-  let changed = 0;
-  const set = (place) => {
-    if (mask[place] === value) return;
-    if (value && range && (region.ct[place] < range[0] || region.ct[place] > range[1])) return;
-    mask[place] = value;
-    changed++;
-  };
+  const nearest = to.map(Math.round); // a brush finer than a voxel still draws one
   for (let z = low[2]; z <= high[2]; z++) {
+    const dz = (z - from[2]) * weight[2];
     for (let y = low[1]; y <= high[1]; y++) {
+      const dy = (y - from[1]) * weight[1];
       for (let x = low[0]; x <= high[0]; x++) {
-        const at = [(x - from[0]) * step[0], (y - from[1]) * step[1], (z - from[2]) * step[2]];
-        if (!solid) at[through] = 0;
-        const along = at.reduce((sum, d, a) => sum + d * (a === through && !solid ? 0 : line[a]), 0);
+        const dx = (x - from[0]) * weight[0];
+        const along = dx * line[0] + dy * line[1] + dz * line[2];
         const share = length2 ? Math.min(1, Math.max(0, along / length2)) : 0;
-        let distance2 = 0;
-        for (let a = 0; a < 3; a++) {
-          const d = at[a] - share * (a === through && !solid ? 0 : line[a]);
-          distance2 += d * d;
-        }
-        if (distance2 <= limit) set(region.at(x, y, z));
+        const away2 =
+          (dx - share * line[0]) ** 2 + (dy - share * line[1]) ** 2 + (dz - share * line[2]) ** 2;
+        if (away2 <= limit) touch(region.at(x, y, z));
       }
     }
   }
-  const nearest = to.map(Math.round); // a brush finer than a voxel still draws one
-  if (nearest.every((v, a) => v >= 0 && v < region.dims[a])) set(region.at(...nearest));
+  if (nearest.every((v, a) => v >= 0 && v < region.dims[a])) touch(region.at(...nearest));
+}
+
+/** Set or clear what a brush touches; `range` [low, high] in HU limits what is set. How many changed. */
+export function stroke(region, mask, plane, from, to, { value, range, ...shape }) {
+  let changed = 0;
+  sweep(region, plane, from, to, shape, (place) => {
+    if (mask[place] === value || !draws(region, place, value, range)) return;
+    mask[place] = value;
+    changed++;
+  });
   return changed;
+}
+
+/** Whether a voxel that the brush touches is drawn: an eraser takes all, a brush what is in range. */
+export function draws(region, place, value, range) {
+  return !value || !range || (region.ct[place] >= range[0] && region.ct[place] <= range[1]);
 }
 
 /** Fill what the mask encloses in one slice of a plane; how many voxels were set. */

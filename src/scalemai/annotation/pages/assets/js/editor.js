@@ -1,6 +1,8 @@
-// The mask of a read while it is edited: strokes, tools, undo and redo, each an event.
+// The mask of a read while it is edited: strokes, tools, undo and redo, each an event. The crop may
+// move meanwhile: what was drawn goes along, and what lies outside of it is remembered as runs.
 
 import { fillSlice, stroke } from "./brush.js";
+import { minus, plus } from "./runs.js";
 import { post } from "./server.js";
 
 export class Editor {
@@ -8,12 +10,17 @@ export class Editor {
   constructor(read, region, { send, changed }) {
     this.read = read;
     this.region = region;
-    this.mask = region.mask;
     this.send = send;
     this.changed = changed;
     this.done = []; // {id, name, patch}
     this.undone = [];
+    this.log = []; // every patch since the crop came, undone ones and their inverses too
+    this.known = null; // runs of the whole mask, as far as any crop has shown it
     this.before = null;
+  }
+
+  get mask() {
+    return this.region.mask;
   }
 
   get canUndo() {
@@ -37,6 +44,7 @@ export class Editor {
     const patch = this.region.patch(this.before, this.mask);
     this.before = null;
     if (!patch.set.length && !patch.clear.length) return false;
+    this.record(patch);
     const id = this.send({ action: "edit", comment: name, patch, ...more });
     this.done.push({ id, name, patch });
     this.undone = [];
@@ -44,11 +52,21 @@ export class Editor {
     return true;
   }
 
+  record(patch) {
+    this.log.push(patch);
+    if (this.known) this.known = plus(minus(this.known, patch.clear), patch.set);
+  }
+
+  apply(patch) {
+    this.region.paint(this.mask, patch.set, 1);
+    this.region.paint(this.mask, patch.clear, 0);
+    this.record(patch);
+  }
+
   undo() {
     const step = this.done.pop();
     if (!step) return null;
-    this.region.paint(this.mask, step.patch.set, 0);
-    this.region.paint(this.mask, step.patch.clear, 1);
+    this.apply({ set: step.patch.clear, clear: step.patch.set });
     const id = this.send({ action: "undo", about: step.id });
     this.undone.push({ ...step, undo: id });
     this.changed();
@@ -58,12 +76,35 @@ export class Editor {
   redo() {
     const step = this.undone.pop();
     if (!step) return null;
-    this.region.paint(this.mask, step.patch.set, 1);
-    this.region.paint(this.mask, step.patch.clear, 0);
+    this.apply(step.patch);
     const id = this.send({ action: "redo", about: step.undo });
-    this.done.push({ id, name: step.name, patch: step.patch, redone: true });
+    this.done.push({ id, name: step.name, patch: step.patch });
     this.changed();
     return step.name;
+  }
+
+  /**
+   * Go on in another crop of the same read. The server may not know the latest strokes yet; doing
+   * all of them again, in their order, leads to the same mask whatever it knows.
+   */
+  move(region) {
+    const known = this.runs();
+    this.region = region;
+    for (const patch of this.log) {
+      region.paint(region.mask, patch.set, 1);
+      region.paint(region.mask, patch.clear, 0);
+    }
+    this.known = plus(known, region.runs(region.mask));
+  }
+
+  /** Begin anew with an empty mask, after what was drawn became a finding of its own. */
+  clear() {
+    this.mask.fill(0);
+    this.known = [];
+    this.done = [];
+    this.undone = [];
+    this.log = [];
+    this.changed();
   }
 
   fill(plane, index) {
@@ -72,8 +113,16 @@ export class Editor {
     return this.end("fill");
   }
 
+  /** Take another mask of the crop over, as one step. */
+  take(mask, name) {
+    this.begin();
+    this.mask.set(mask);
+    return this.end(name);
+  }
+
+  /** The mask as runs, what lies outside of the crop included. */
   runs() {
-    return this.region.runs((place) => this.mask[place]);
+    return this.known ?? this.region.runs(this.mask);
   }
 
   /** Ask the server's tool for a mask, and take it over as one step. */
@@ -94,6 +143,6 @@ export class Editor {
   }
 
   isEmpty() {
-    return !this.mask.some((value) => value);
+    return !this.runs().length;
   }
 }

@@ -22,6 +22,7 @@ export class Outbox extends EventTarget {
     this.database = database;
     this.sending = null;
     this.wait = FIRST_WAIT_MS;
+    this.atOnce = AT_ONCE;
     this.online = true;
     this.revisions = new Map(); // read -> revision that the server is known to be at
   }
@@ -81,11 +82,24 @@ export class Outbox extends EventTarget {
         await this.remove(batch);
         this.revisions.set(readId, answer.read.revision);
         this.wait = FIRST_WAIT_MS;
+        this.atOnce = AT_ONCE;
         this.setOnline(true);
         this.tell("acknowledged", { readId, read: answer.read, events });
       } catch (error) {
-        if (error instanceof Refused && error.status < 500 && error.status !== 401) {
+        const said = error instanceof Refused && error.status < 500 && error.status !== 401;
+        if (said && error.kind === "stale" && error.revision !== at) {
+          // An answer of the server was lost, or the page closed before it came. Nobody else
+          // writes to a read that is held here, so what is kept goes on from where the server is.
+          this.revisions.set(readId, error.revision);
+          continue;
+        }
+        if (said && batch.length > 1) {
+          this.atOnce = 1; // so that only what is wrong is refused
+          continue;
+        }
+        if (said) {
           await this.remove(batch);
+          this.atOnce = AT_ONCE;
           this.tell("refused", { readId, error, events });
           continue;
         }
@@ -106,7 +120,7 @@ export class Outbox extends EventTarget {
       request.onsuccess = () => {
         const cursor = request.result;
         const mine = cursor && (!batch.length || batch[0].value.readId === cursor.value.readId);
-        if (!cursor || !mine || batch.length === AT_ONCE) return resolve();
+        if (!cursor || !mine || batch.length === this.atOnce) return resolve();
         batch.push({ key: cursor.key, value: cursor.value });
         cursor.continue();
       };

@@ -1,15 +1,40 @@
 // Reads that this page holds: the one on the screen and the next ones, whose crops are fetched ahead.
 
+import { cropOf } from "./crops.js";
 import { fetchRegion } from "./region.js";
 import { post } from "./server.js";
 
 const AHEAD = 3;
 
+/** A read with its crop. */
+class Entry {
+  constructor(read) {
+    this.read = read;
+    this.crop = cropOf(read);
+    this.fetch();
+  }
+
+  fetch() {
+    this.region = fetchRegion(this.read, this.read.centre, this.crop);
+    this.region.catch(() => {}); // whoever shows it hears of it
+    return this.region;
+  }
+
+  /** The crop, fetched again if the network was down. */
+  async load() {
+    try {
+      return await this.region;
+    } catch {
+      return this.fetch();
+    }
+  }
+}
+
 export class Queue {
-  constructor(sizeMm, leaseMs, outbox) {
-    this.sizeMm = sizeMm;
+  constructor(leaseMs, outbox) {
     this.outbox = outbox;
-    this.held = []; // {read, region: Promise}
+    this.current = null;
+    this.held = []; // entries
     this.waiting = 0;
     this.refilling = null;
     this.beat = setInterval(() => this.keep(), Math.max(5000, leaseMs / 4));
@@ -18,10 +43,9 @@ export class Queue {
   /** The next read with its crop; null if the queue is empty. */
   async next() {
     if (!this.held.length) await this.refill();
-    const first = this.held.shift() ?? null;
-    this.current = first;
-    this.refill(); // not awaited: it is for later
-    return first;
+    this.current = this.held.shift() ?? null;
+    this.refill().catch(() => {}); // it is for later
+    return this.current;
   }
 
   refill() {
@@ -39,11 +63,7 @@ export class Queue {
     if (count <= 0) return;
     const { reads, waiting } = await post("/api/claims", { count, holding });
     this.waiting = waiting;
-    for (const read of reads) {
-      const region = fetchRegion(read, read.centre, this.sizeMm);
-      region.catch(() => {}); // whoever shows it hears of it
-      this.held.push({ read, region });
-    }
+    for (const read of reads) this.held.push(new Entry(read));
   }
 
   all() {

@@ -36,33 +36,39 @@ export class Region {
     return voxel.every((v, a) => v >= this.low[a] && v < this.low[a] + this.dims[a]);
   }
 
-  /** Runs [start, length, ...] of the voxels for which `test(place)` holds, numbered in the scan. */
-  runs(test) {
-    const [nx, ny, nz] = this.dims;
-    const [sx, sy] = this.shape;
-    const pairs = [];
-    let end = -1;
-    for (let z = 0, place = 0; z < nz; z++) {
-      for (let y = 0; y < ny; y++) {
-        const row = this.low[0] + sx * (this.low[1] + y + sy * (this.low[2] + z));
-        for (let x = 0; x < nx; x++, place++) {
-          if (!test(place)) continue;
-          const number = row + x;
-          if (number === end) pairs[pairs.length - 1]++;
-          else pairs.push(number, 1);
-          end = number + 1;
-        }
-      }
-    }
-    return pairs;
+  /** Runs [start, length, ...] of the voxels of a mask, numbered in the scan. */
+  runs(mask) {
+    const places = [];
+    for (let place = 0; place < mask.length; place++) if (mask[place]) places.push(place);
+    return this.numbered(places);
   }
 
   /** The patch from one mask of the crop to another. */
   patch(before, after) {
-    return {
-      set: this.runs((i) => after[i] && !before[i]),
-      clear: this.runs((i) => before[i] && !after[i]),
-    };
+    const set = [];
+    const clear = [];
+    for (let place = 0; place < after.length; place++) {
+      if (after[place] !== before[place]) (after[place] ? set : clear).push(place);
+    }
+    return { set: this.numbered(set), clear: this.numbered(clear) };
+  }
+
+  /** Runs of ascending places of the crop, numbered in the scan. */
+  numbered(places) {
+    const [nx, ny] = this.dims;
+    const [sx, sy] = this.shape;
+    const pairs = [];
+    let end = -1;
+    for (const place of places) {
+      const x = this.low[0] + (place % nx);
+      const y = this.low[1] + (Math.floor(place / nx) % ny);
+      const z = this.low[2] + Math.floor(place / (nx * ny));
+      const number = x + sx * (y + sy * z);
+      if (number === end) pairs[pairs.length - 1]++;
+      else pairs.push(number, 1);
+      end = number + 1;
+    }
+    return pairs;
   }
 
   /** Write `value` to the voxels of runs that lie in the crop. */
@@ -96,9 +102,9 @@ export function parseRegion(buffer) {
   return new Region(header, layers);
 }
 
-/** The crop around a voxel of a read. */
-export async function fetchRegion(read, centre, sizeMm, signal) {
+/** The crop around a voxel of a read, so wide in the axial plane and so deep through it. */
+export async function fetchRegion(read, centre, { sizeMm, depthMm = sizeMm }) {
   const [i, j, k] = centre;
-  const query = new URLSearchParams({ i, j, k, size_mm: sizeMm });
-  return parseRegion(await getBytes(`/api/reads/${read.read_id}/region?${query}`, signal));
+  const query = new URLSearchParams({ i, j, k, size_mm: sizeMm, depth_mm: depthMm });
+  return parseRegion(await getBytes(`/api/reads/${read.read_id}/region?${query}`));
 }

@@ -28,8 +28,8 @@ export async function get(address) {
 }
 
 /** Raw bytes of an address. */
-export async function getBytes(address, signal) {
-  return (await answered(await fetch(address, { signal }))).arrayBuffer();
+export async function getBytes(address) {
+  return (await answered(await fetch(address))).arrayBuffer();
 }
 
 /** JSON that a request is answered with. */
