@@ -24,6 +24,7 @@ export class Outbox extends EventTarget {
     this.wait = FIRST_WAIT_MS;
     this.atOnce = AT_ONCE;
     this.online = true;
+    this.adding = 0; // events that are on their way into the browser's database
     this.revisions = new Map(); // read -> revision that the server is known to be at
   }
 
@@ -44,7 +45,7 @@ export class Outbox extends EventTarget {
 
   /** How many events the server has not acknowledged. */
   async waiting() {
-    return promised(this.store("readonly").count());
+    return this.adding + (await promised(this.store("readonly").count()));
   }
 
   /** Reads of which something is not acknowledged. */
@@ -57,7 +58,16 @@ export class Outbox extends EventTarget {
   async add(read, event) {
     if (!this.revisions.has(read.read_id)) this.revisions.set(read.read_id, read.revision);
     const kept = { readId: read.read_id, lease: read.lease, revision: read.revision, event };
-    await promised(this.store("readwrite").add(kept));
+    this.adding++;
+    this.dispatchEvent(new Event("change"));
+    try {
+      const store = this.store("readwrite");
+      const added = promised(store.add(kept));
+      store.transaction.commit(); // even if the page is closed this instant
+      await added;
+    } finally {
+      this.adding--;
+    }
     this.dispatchEvent(new Event("change"));
     this.flush();
   }

@@ -60,14 +60,27 @@ export function refreshTools() {
   button("back").disabled = !page.past.length;
 }
 
+let asked = 0;
+
 /** Say what is with the server: everything, or how much is still kept here. */
 export async function refreshSaved() {
+  const mine = ++asked;
+  if (page.outbox.adding) showSaved(page.outbox.adding);
   const waiting = await page.outbox.waiting();
+  if (mine === asked) showSaved(waiting);
+}
+
+function showSaved(waiting) {
+  const { online } = page.outbox;
+  const state = !waiting ? "saved" : online ? "saving" : "offline";
+  const sketch = page.entry?.read.unit === "case" && page.editor?.canUndo;
   document.body.dataset.waiting = waiting;
-  const saved = $("saved");
-  saved.dataset.state = !waiting ? "saved" : page.outbox.online ? "saving" : "offline";
-  if (!waiting) saved.textContent = page.entry?.read.unit === "case" && page.editor?.canUndo ? "sketch kept here" : "saved";
-  else saved.textContent = page.outbox.online ? "saving …" : `offline · ${waiting} kept here`;
+  $("saved").dataset.state = state;
+  $("saved").textContent = {
+    saved: sketch ? "sketch kept here" : "saved",
+    saving: "saving …",
+    offline: `offline · ${waiting} kept here`,
+  }[state];
 }
 
 export function showFacts(read) {
