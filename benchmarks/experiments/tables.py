@@ -247,7 +247,9 @@ def _number(found: Detections, measure: str) -> int:
 
 def _verdict(apart: Estimate) -> str:
     if apart.low is None or apart.high is None:
-        return "no interval: one seed" if apart.computed else "not computed"
+        if not apart.computed:
+            return "not computed"
+        return "no interval: one seed" if apart.n == 1 else "no difference at all"
     if apart.low > 0.0:
         return "pays"
     return "costs" if apart.high < 0.0 else "not shown"
@@ -261,5 +263,6 @@ def _interval(value: float | None, low: float | None, high: float | None) -> str
     middle = "" if value is None else f"{100 * value:+.0f}"
     if low is None or high is None:
         return middle
-    ends = f"{100 * low:+.0f} to {100 * high:+.0f}"
+    # Few seeds give intervals beyond what a difference of shares can be.
+    ends = f"{100 * max(low, -1.0):+.0f} to {100 * min(high, 1.0):+.0f}"
     return f"{middle} ({ends})" if middle else ends

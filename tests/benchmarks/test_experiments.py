@@ -40,10 +40,10 @@ from scalemai.transforms.patch import PatchEdit, PatchSynthesizer
 NAMES = {1: "liver", 2: "liver_lesion"}
 LESIONS = LesionDraw(("liver",))
 TINY: Mapping[str, PhantomSet] = {
-    "normal": PhantomSet(2, 1),
+    "normal": PhantomSet(3, 1),
     "test": PhantomSet(2, 2, LESIONS),
     "annotated": PhantomSet(1, 500, LESIONS),
-    "target": PhantomSet(2, 4, scanner=(("kernel", "sharp"),)),
+    "target": PhantomSet(3, 4, scanner=(("kernel", "sharp"),)),
     "target_test": PhantomSet(1, 5, LESIONS, (("kernel", "sharp"),)),
 }
 
@@ -292,6 +292,7 @@ def test_a_mechanism_that_lifts_scores_pays_and_none_does_not(tmp_path: Path) ->
     assert first[1]["lesions"] == 30
     same = [row for row in rows if row["without"] == "plain"]
     assert [row["difference"] for row in same if row["lesions"]] == [0.0] * 4
+    assert {row["verdict"] for row in same if row["lesions"]} == {"no difference at all"}
     assert [row["verdict"] for row in same if not row["lesions"]] == ["not computed"]
     assert not any(row["verdict"] in ("pays", "costs") for row in same)
 

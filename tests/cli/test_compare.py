@@ -59,7 +59,7 @@ def test_a_ranking_of_few_patients_claims_no_stability(tmp_path: Path, cases: in
     assert said.code == 0
     assert "resamples" not in said.out
     assert "stability not computed because" in said.out
-    assert "too few to resample (at least 5)" in said.out
+    assert "too few for the interval of a mean (at least 40)" in said.out
     assert "too few to resample" in (tmp_path / "out" / "overall.csv").read_text()
     page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
     assert re.search(r"Stability of the ranking: not computed because \d patients? (is|are)", page)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from scalemai.anatomy import is_lesion
+from scalemai.annotation.adding import (
+    found_before,
+    insert_finding,
+    insert_piece,
+    take_as_second,
+)
 from scalemai.annotation.database.schema import cases, findings, links, patches, reads
 from scalemai.annotation.drafts import Draft
 from scalemai.annotation.edits.patches import Patch
 from scalemai.annotation.edits.runs import Runs
 from scalemai.annotation.events import Event
-from scalemai.annotation.leases import ended, insert_read, opaque
+from scalemai.annotation.leases import ended, insert_read
 from scalemai.annotation.protocol import Protocol
 from scalemai.annotation.readers import Reader
 from scalemai.annotation.refusals import LeaseLostError
 from scalemai.annotation.settling import finish, reopen
-from scalemai.annotation.sizes import measures_of
 from scalemai.annotation.store.layout import StoredCase
-from scalemai.annotation.words import DECISIONS, Action, Arm, Origin, ReadState, Unit
+from scalemai.annotation.words import DECISIONS, Action, Arm, ReadState, Unit
 from scalemai.errors import ConfigError
 
 __all__ = ["Work", "perform"]
@@ -238,14 +242,33 @@ def _redo(work: Work, draft: Draft) -> _Outcome:
 
 
 def _add(work: Work, draft: Draft) -> _Outcome:
-    """A lesion that nobody had proposed: a finding whose first read is done by who found it."""
+    """A lesion that nobody had proposed: a finding whose first read is done by who found it.
+
+    If another reader has added it before, it is that finding, now found by two.
+    """
     if draft.patch is None or not draft.patch.set.voxels:
         raise ConfigError("the new lesion has no voxel", where="patch", fix="outline it first")
     structure = draft.structure or work.structure
     if not is_lesion(structure):
         raise ConfigError(f"{structure[:64]!r} is no lesion structure", where="structure")
     patch = Patch(draft.patch.set, Runs.none())
-    finding = _insert_finding(work, draft.event_id, patch.set, structure, ())
+    work.patches.append(patch)
+    known = found_before(
+        work.connection, work.case_key, work.reader.reader_id, patch.set, work.protocol
+    )
+    if known is not None:
+        take_as_second(work.connection, known, work.reader.reader_id, patch.set, work.protocol)
+        return _Outcome(patch, known.finding_id, structure)
+    finding = insert_finding(
+        work.connection,
+        draft.event_id,
+        patch.set,
+        structure,
+        case_key=work.case_key,
+        case=work.case,
+        rank=work.rank,
+        reader_id=work.reader.reader_id,
+    )
     read_id = insert_read(
         work.connection, case_key=work.case_key, finding_id=finding, step=1, rank=work.rank
     )
@@ -257,7 +280,6 @@ def _add(work: Work, draft: Draft) -> _Outcome:
     }
     work.connection.execute(update(reads).where(reads.c.read_id == read_id).values(values))
     finish(work.connection, read_id, work.protocol)
-    work.patches.append(patch)
     return _Outcome(patch, finding, structure)
 
 
@@ -276,13 +298,9 @@ def _split(work: Work, draft: Draft) -> _Outcome:
         raise ConfigError("are not two or more parts of the mask", where="pieces")
     made = []
     for number, piece in enumerate(draft.pieces, start=1):
-        parents = (work.finding_id or "",)
-        name = f"{draft.event_id}-{number}"
-        made.append(_insert_finding(work, name, piece, work.structure, parents))
+        name, whole, who = f"{draft.event_id}-{number}", work.finding_id, work.reader.reader_id
+        made.append(insert_piece(work.connection, name, piece, whole or "", work.case, who))
         work.patches.append(Patch(piece, Runs.none()))
-        insert_read(
-            work.connection, case_key=work.case_key, finding_id=made[-1], step=1, rank=work.rank
-        )
     _void(work, work.finding_id or "")
     work.state, work.outcome = ReadState.DONE, Action.SPLIT
     return _Outcome(others=tuple(made))
@@ -361,30 +379,6 @@ def _patch(work: Work, event: Event) -> Patch:
             return patch
     query = select(patches.c.content).where(patches.c.patch_sha256 == event.patch_sha256)
     return Patch.unpack(work.connection.execute(query).scalar_one())
-
-
-def _insert_finding(
-    work: Work, event_id: str, mask: Runs, structure: str, parents: tuple[str, ...]
-) -> str:
-    finding = opaque("finding", event_id)  # so that a replay of the ledger makes the same
-    box, measures = measures_of(mask, work.case)
-    row = {
-        "finding_id": finding,
-        "case_key": work.case_key,
-        "structure": structure,
-        "origin": Origin.READER,
-        "parents": json.dumps(parents),
-        "rank": work.rank,
-        "likely": "unsure",
-        "box": json.dumps(box),
-        "runs": mask.pack(),
-        "runs_sha256": mask.sha256,
-        "measures": json.dumps(measures),
-        "state": "pending",
-        "added_by": work.reader.reader_id,
-    }
-    work.connection.execute(insert(findings).values(row))
-    return finding
 
 
 def _void(work: Work, finding_id: str) -> None:

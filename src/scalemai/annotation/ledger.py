@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.engine import Engine
 
+from scalemai.annotation.database.opening import reading
 from scalemai.annotation.database.schema import links
 from scalemai.annotation.events import GENESIS, Event, Link, chain_hash, first_break
 from scalemai.annotation.refusals import ConflictError
@@ -131,7 +132,7 @@ def verify(engine: Engine) -> int | None:
 
     The columns beside the event, by which it is found, must say what the event says.
     """
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         broken = first_break(read_links(connection))
         if broken is not None:
             return broken

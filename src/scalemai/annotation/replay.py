@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, create_engine, insert, select, update
 from sqlalchemy.engine import Engine
 
 from scalemai.annotation.acts import Work, perform
+from scalemai.annotation.database.opening import reading
 from scalemai.annotation.database.schema import (
     cases,
     facts,
@@ -69,7 +70,7 @@ def replay(engine: Engine) -> Engine:
     """
     again = create_engine("sqlite://")
     metadata.create_all(again)
-    with engine.connect() as source, again.begin() as target:
+    with reading(engine) as source, again.begin() as target:
         for table in (facts, cases, readers, patches, links):
             _copy(source, target, table)
         _copy(source, target, findings, only_first=True)
@@ -92,7 +93,7 @@ def differences(engine: Engine) -> list[Difference]:
     """
     found = []
     again = replay(engine)
-    with engine.connect() as one, again.connect() as two:
+    with reading(engine) as one, again.connect() as two:
         for table, (key, columns) in _COMPARED.items():
             query = select(table).order_by(table.c[key])
             there = {row._mapping[key]: row._mapping for row in one.execute(query)}

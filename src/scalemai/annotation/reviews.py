@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Engine, make_url
 
-from scalemai.annotation.database.opening import open_database
+from scalemai.annotation.database.opening import open_database, without_password
 from scalemai.annotation.facts import FORMAT
 from scalemai.errors import ConfigError, UnreadableFileError
 from scalemai.io.atomic import atomic_path
@@ -99,8 +100,8 @@ def write_review(review: Review) -> None:
     """
     lines = [f'format = "{FORMAT}"']
     if review.database is not None:
-        url = make_url(review.database).set(password=None)
-        lines.append(f'database = "{url.render_as_string()}"')
+        shown = without_password(review.database)
+        lines.append(f"database = {json.dumps(shown, ensure_ascii=False)}")
     with atomic_path(review.folder / REVIEW_FILE) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ from scalemai.annotation.edits.runs import Runs
 from scalemai.annotation.protocol import Protocol
 from scalemai.annotation.words import Action, Origin, Role
 
-__all__ = ["Decided", "Read", "agree", "needs_second", "share_of", "steps_of"]
+__all__ = ["Decided", "Read", "agree", "needs_second", "overlap", "share_of", "steps_of"]
 
 _STEPS = {
     Role.READER: (1,),
@@ -89,6 +89,13 @@ def agree(first: Read, second: Read, protocol: Protocol) -> bool:
     if first.action is Action.ACCEPT:
         return first.mask.dice(second.mask) >= protocol.senior_below_dice
     return True
+
+
+def overlap(one: Runs, two: Runs) -> float:
+    """Intersection over union of two masks, 0 to 1; 0 if both are empty."""
+    shared = (one & two).voxels
+    union = one.voxels + two.voxels - shared
+    return shared / union if union else 0.0
 
 
 def share_of(seed: int, purpose: str, name: str) -> float:

@@ -30,6 +30,7 @@ def finish(connection: Connection, read_id: str, protocol: Protocol) -> None:
     row = connection.execute(
         select(reads.c.step, reads.c.rank, reads.c.outcome, reads.c.runs, reads.c.case_key)
         .add_columns(findings.c.finding_id, findings.c.origin, findings.c.score)
+        .add_columns(findings.c.repeats)
         .add_columns(findings.c.runs.label("base"), cases.c.stored)
         .join(findings, findings.c.finding_id == reads.c.finding_id)
         .join(cases, cases.c.case_key == reads.c.case_key)
@@ -42,7 +43,8 @@ def finish(connection: Connection, read_id: str, protocol: Protocol) -> None:
             diameter_mm = measures_of(now.mask, StoredCase.from_json(row.stored))[1]["diameter_mm"]
         decided = Decided(row.finding_id, Origin(row.origin), row.score, diameter_mm, now.action)
         _settle(connection, row.finding_id, now)
-        if needs_second(decided, protocol) is not None:
+        # A repeat is there to be compared with the same reader's first answer, and nothing else.
+        if row.repeats is None and needs_second(decided, protocol) is not None:
             _next(connection, row, 2)
     elif row.step == 2:
         first = _read(connection, row.finding_id, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ AXES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
 
 @dataclass(frozen=True)
 class Screen:
-    """A plane on the page that shows a box of the scan as large as it can, the middle in the middle.
+    """A plane on the page that shows a box of the scan as large as it can, in the middle.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class Screen:
         step = np.array([self.spacing_mm[across], self.spacing_mm[down]])
         points = [np.array(self.voxel(place)) * step for place in path]
         away = np.full((shape[across], shape[down]), np.inf)
-        for start, end in zip(points, points[1:], strict=False):
+        for start, end in pairwise(points):
             line = end - start
             share = ((u - start[0]) * line[0] + (v - start[1]) * line[1]) / (line @ line)
             share = np.clip(share, 0, 1)

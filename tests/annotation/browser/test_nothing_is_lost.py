@@ -1,4 +1,4 @@
-"""Strokes and decisions outlive a network that is down, a page that is closed, a crop that moves."""
+"""Strokes and decisions outlive a network that is down, a closed page, and a crop that moves."""
 
 from __future__ import annotations
 
@@ -144,15 +144,13 @@ def test_a_crop_that_moves_keeps_what_was_drawn(serving: Serving, tall: Scan) ->
     draw(person, -60)
     person.page.mouse.move(5, 5)
     crops: list[str] = []
-    person.page.on(
-        "request", lambda request: "/region" in request.url and crops.append(request.url)
-    )
+    person.page.on("request", lambda request: crops.append(request.url))
     step, far = ("PageDown", 1) if int(start.split(" / ")[0]) > 32 else ("PageUp", 60)
     with person.page.expect_response(lambda answer: "/region" in answer.url):
         person.press(*[step] * 3)
     while not person.page.locator("#at-axial").inner_text().startswith(f"{far} /"):
         person.press("ArrowDown" if far == 1 else "ArrowUp")
-    assert len(crops) >= 1
+    assert any("/region" in url for url in crops)
     person.press("Control+z")  # far from where it was drawn
     person.press("0")
     start_again = person.page.locator("#at-axial", has_text=start)

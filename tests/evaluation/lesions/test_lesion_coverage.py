@@ -114,7 +114,7 @@ def test_intervals_of_a_froc_curve_cover_in_a_quick_check() -> None:
     rng, trials = np.random.default_rng(3), 200
     held = np.zeros(8)
     for _ in range(trials):
-        curve = froc_of(study(rng, 60), rng=rng, draws=400)
+        curve = froc_of(study(rng, 80), rng=rng, draws=400)
         for place, estimate in enumerate([*curve.rates.values(), curve.cpm]):
             held[place] += holds(estimate, truth[place])
     assert (held / trials >= 0.90).all(), held / trials

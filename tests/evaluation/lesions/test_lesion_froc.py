@@ -168,12 +168,12 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 def test_scans_of_a_patient_are_resampled_together() -> None:
-    table = lesions(*((f"s{i}", 0.9 if i % 4 else None) for i in range(24)))
-    alone = froc(table, candidates(), scans=scans(24), rng=rng())
-    paired = {f"s{i}": f"p{i // 4}" for i in range(24)}
+    table = lesions(*((f"s{i}", 0.9 if i % 4 else None) for i in range(160)))
+    alone = froc(table, candidates(), scans=scans(160), rng=rng())
+    paired = {f"s{i}": f"p{i // 4}" for i in range(160)}
     together = froc(table, candidates(), scans=paired, rng=rng())
-    assert (alone.patients, together.patients) == (24, 6)
-    assert (alone.cpm.n, together.cpm.n) == (24, 6)
+    assert (alone.patients, together.patients) == (160, 40)
+    assert (alone.cpm.n, together.cpm.n) == (160, 40)
     # Every patient has the same share, so that patients do not vary though lesions do.
     assert alone.cpm.low is not None
     assert together.cpm.low is None

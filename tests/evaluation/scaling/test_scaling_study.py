@@ -181,16 +181,16 @@ def test_test_cases_that_a_run_lacks_are_left_out_of_all_and_counted() -> None:
     cut = frame.with_columns(dsc=pl.when(gap).then(None).otherwise(pl.col("dsc")))
     metric, (measured,) = read_measurements(Table("runs", cut))
     assert metric == "dsc"
-    assert measured.n_patients == 29
-    assert any("1 of 30 test cases" in note for note in measured.notes)
+    assert measured.n_patients == 59
+    assert any("1 of 60 test cases" in note for note in measured.notes)
 
 
 def test_scans_of_a_patient_stay_together() -> None:
     frame = table_of(simulated(np.random.default_rng(0), real(), patients=60)).frame
     cases = frame["case"].unique().sort()
-    pairs = pl.DataFrame({"case": cases, "patient": [f"p{i // 2}" for i in range(30)]})
+    pairs = pl.DataFrame({"case": cases, "patient": [f"p{i // 2}" for i in range(60)]})
     _, (measured,) = read_measurements(Table("runs", frame.join(pairs, on="case")))
-    assert measured.n_patients == 15
+    assert measured.n_patients == 30
     assert (measured.counts == 2).all()
 
 

@@ -18,7 +18,8 @@ from interval_populations import (
 )
 
 from scalemai.statistics.bca import FEWEST_CLUSTERS, FEWEST_UNBOUNDED
-from scalemai.statistics.bootstrap import cluster_mean, cluster_ratio, cluster_sums_bootstrap
+from scalemai.statistics.bootstrap import cluster_mean, cluster_sums_bootstrap
+from scalemai.statistics.clustered_rates import FEWEST, clustered_rate
 from scalemai.statistics.combining import (
     difference_between,
     largest_difference,
@@ -92,12 +93,18 @@ def over_structures(n: int) -> Claim:
     return Claim("mean over structures", "a tenth missed in two of three", n, trial)
 
 
-def false_positives(n: int) -> Claim:
-    def trial(rng: np.random.Generator) -> Study:
-        counts = rng.negative_binomial(1, 0.5, n)
-        yield cluster_ratio(counts, np.ones(n), np.arange(n), rng=rng, draws=DRAWS), 1.0
+def false_positives(n: int, mean: float, dispersion: float, *, scans: int = 1) -> Claim:
+    """Counts of scans, of patients who differ; without dispersion all are alike."""
+    patients = np.repeat(np.arange(n), scans)
 
-    return Claim("false positives per scan", "geometric", n, trial)
+    def trial(rng: np.random.Generator) -> Study:
+        own = np.ones(n)
+        if np.isfinite(dispersion):
+            own = rng.gamma(dispersion, 1 / dispersion, n)
+        yield clustered_rate(rng.poisson(mean * own[patients]), patients), mean
+
+    name = f"mean {mean:g}, dispersion {dispersion:g}, {scans} a patient"
+    return Claim("false positives per scan", name, n, trial, 4000)
 
 
 def paired_mean(misses: tuple[float, float], n: int) -> Claim:
@@ -146,7 +153,11 @@ CLAIMS = [
     gap(FEWEST_CLUSTERS),
     largest(FEWEST_CLUSTERS),
     over_structures(FEWEST_CLUSTERS),
-    false_positives(FEWEST_CLUSTERS),
+    *(
+        false_positives(FEWEST, mean, dispersion, scans=scans)
+        for mean in (0.2, 1.0, 3.0)
+        for dispersion, scans in ((np.inf, 1), (1.0, 3), (0.4, 1))
+    ),
     *(
         paired_mean(misses, FEWEST_PAIRS)
         for misses in ((0.0, 0.0), (0.1, 0.1), (0.0, 0.1))

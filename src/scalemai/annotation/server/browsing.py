@@ -30,6 +30,24 @@ _LARGEST_VOLUME = 1 << 24
 """Voxels of a volume that a page turns about: more is thinned out, for it is for looking only."""
 
 
+@router.get("")
+def every(room: RoomOf, reader: Asking) -> dict[str, Any]:
+    """All cases in the order of the queue, each with the number of findings that it shows."""
+    with room.engine.connect() as connection:
+        rows = connection.execute(select(cases).order_by(cases.c.rank)).all()
+        return {
+            "cases": [
+                {
+                    "case_key": row.case_key,
+                    "case_name": case_name(room, row),
+                    "shape": StoredCase.from_json(row.stored).shape,
+                    "findings": len(_findings(connection, row, reader)),
+                }
+                for row in rows
+            ]
+        }
+
+
 @router.get("/{case_key}")
 def about(room: RoomOf, reader: Asking, case_key: str) -> dict[str, Any]:
     """Structures, findings as far as this reader may see them, and what is known of the scan."""

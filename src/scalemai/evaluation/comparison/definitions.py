@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scalemai.evaluation.definitions import Definition
+from scalemai.statistics.equivalence import FEWEST_PAIRS
 
 __all__ = ["DEFINITIONS"]
 
@@ -11,7 +12,8 @@ DEFINITIONS: dict[str, tuple[Definition, ...]] = {
         Definition(
             "paired-difference/1", "difference", "difference of means", "", None,
             "Mean of first minus mean of second over patients, in the unit of the metric; the "
-            "interval has confidence one minus twice the level and decides on equivalence.",
+            "interval has confidence one minus twice the level, decides on equivalence, and is "
+            f"given from {FEWEST_PAIRS} patients on.",
             "paired t interval",
         ),
         Definition(
@@ -36,7 +38,8 @@ DEFINITIONS: dict[str, tuple[Definition, ...]] = {
         Definition(
             "tost-paired/1", "p_equivalent_holm", "adjusted p of equivalence", "", None,
             "Two one-sided paired t tests that the means differ by less than the margin, Holm "
-            "over all pairs.",
+            f"over all pairs. Not computed below {FEWEST_PAIRS} patients, where the interval of a "
+            "difference of means does not hold.",
             "Schuirmann, J Pharmacokinet Biopharm 1987;15:657",
         ),
     ),

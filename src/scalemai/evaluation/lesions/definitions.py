@@ -5,6 +5,7 @@ from __future__ import annotations
 from scalemai.evaluation.definitions import Definition
 from scalemai.evaluation.lesions.bins import DEFAULT_BINS, SizeBins
 from scalemai.evaluation.lesions.rules import MatchingRule
+from scalemai.statistics.clustered_rates import FEWEST
 
 __all__ = ["PERFORMANCE", "SIZES", "candidate_definitions", "lesion_definitions"]
 
@@ -296,8 +297,9 @@ PERFORMANCE = (
         "false positives per scan",
         "",
         "lower",
-        f"False positives over all scans, those without lesions too. {_CLUSTERED}",
-        _OWN,
+        "False positives over all scans, those without lesions too. Student's t on the logarithm "
+        f"with the variance between patients; no interval below {FEWEST} patients.",
+        "author's construction; coverage by simulation",
     ),
     Definition(
         "lesion-average-precision/1",

@@ -23,7 +23,8 @@ from scalemai.evaluation.lesions.resampling import (
 )
 from scalemai.evaluation.lesions.sensitivity import SizeSensitivity, sensitivity_of_sizes
 from scalemai.evaluation.patients.threshold import Threshold
-from scalemai.statistics.bootstrap import cluster_ratio, cluster_sums_bootstrap
+from scalemai.statistics.bootstrap import cluster_sums_bootstrap
+from scalemai.statistics.clustered_rates import clustered_rate
 from scalemai.statistics.estimate import Estimate, not_computed
 from scalemai.statistics.proportions import clopper_pearson
 
@@ -263,11 +264,8 @@ def _at_threshold(
             level=resample["level"],
         ),
         _f1(found, lesion, hit, false, resample),
-        cluster_ratio(
-            np.bincount(false, minlength=len(found.scans)),
-            np.ones(len(found.scans)),
-            found.patients,
-            **resample,
+        clustered_rate(
+            np.bincount(false, minlength=len(found.scans)), found.patients, resample["level"]
         ),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scalemai.evaluation.definitions import Definition
+from scalemai.statistics.clustered_rates import FEWEST
 
 __all__ = ["DEFINITIONS", "MULTIPLICITY"]
 
@@ -31,7 +32,7 @@ DEFINITIONS = (
     Definition(
         "subgroup-rate/1", "value", "false positives per scan of a group", "", "lower",
         "Of metric fp_per_scan, in place of the mean: over all scans of the group, with Student's "
-        "t on the logarithm and the variance between patients.",
+        f"t on the logarithm and the variance between patients, from {FEWEST} patients on.",
         "author's construction; coverage by simulation",
     ),
     Definition(
