@@ -32,11 +32,14 @@ def test_a_whole_review_is_done_without_a_mouse(serving: Serving) -> None:
     person = desk.sit("One")
     read = person.read
     base = desk.base_of(read)
-    person.press("e", "ArrowRight", "ArrowRight", "Shift+ArrowDown", " ", "x", " ")
-    person.press("Control+z", "Control+z", "Control+Shift+z", "d", "]", " ", "m")
+    person.press("e", *["Shift+ArrowRight"] * 3, *["Shift+ArrowDown"] * 2, " ")  # beside it
+    person.press("x", " ", "Control+z", "Control+z", "Control+Shift+z")
     person.decide("a", "4")
     person.saved()
-    assert desk.mask_of(read).sum() > base.sum()
+    drawn = desk.mask_of(read) & ~base
+    disc = np.pi * 4.0**2 / 1.5**2  # of 4 mm, in pixels of 1.5 mm
+    assert drawn.sum() == pytest.approx(disc, rel=0.25)
+    assert not (base & ~desk.mask_of(read)).any()
     person.decide("r", "ArrowDown", "ArrowDown", "Enter", "2")
     person.decide("u", "1")
     person.decide("r", "Escape", "a", "5")
@@ -88,6 +91,7 @@ def test_a_key_works_after_a_slider_or_a_button_was_used(serving: Serving) -> No
 def test_a_screen_reader_hears_what_everything_is(serving: Serving) -> None:
     desk = serving({"case": phantom_scan()}, search_share=0.0)
     person = desk.sit("One")
+    person.saved()
     tree = person.page.locator("body").aria_snapshot()
     for named in (
         'heading "Liver lesion"',

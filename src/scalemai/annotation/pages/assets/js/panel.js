@@ -26,7 +26,7 @@ export function fill(node, pairs) {
 export function keyed(label, key, call) {
   const choice = document.createElement("button");
   choice.type = "button";
-  choice.append(label, Object.assign(document.createElement("kbd"), { textContent: key }));
+  choice.append(`${label} `, Object.assign(document.createElement("kbd"), { textContent: key }));
   choice.addEventListener("click", call);
   return choice;
 }
