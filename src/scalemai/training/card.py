@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -176,7 +177,9 @@ def _lesions(material: Material) -> str:
         return "none"
     if isinstance(lesions, TumorPopulation):
         return f"on the fly, of a population in {len(lesions.groups)} groups"
-    return "on the fly: " + "; ".join(_asked(spec) for spec in lesions)
+    counted = Counter(_asked(spec) for spec in lesions)
+    said = (f"{n} x {text}" if len(counted) > 1 else text for text, n in counted.items())
+    return "on the fly: " + "; ".join(said)
 
 
 def _asked(spec: LesionSpec) -> str:

@@ -142,6 +142,7 @@ class Person:
     def saved(self) -> None:
         """Wait until the server has everything."""
         self.page.locator('body[data-waiting="0"]').wait_for(state="attached")
+        self.page.locator('#saved[data-state="saved"]').wait_for(state="attached")
 
     def canvas(self, plane: str) -> dict[str, float]:
         """Where a plane is on the page: x, y, width, height, in pixels."""

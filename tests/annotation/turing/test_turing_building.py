@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.hosts import SPACING_MM, inside, scalemai, synthesize, write, write_case
 from scalemai.annotation.turing.building import build_study
 from scalemai.annotation.turing.candidates import Candidate, Kind, lesions_of
 from scalemai.annotation.turing.design import TuringDesign
@@ -22,8 +23,6 @@ from scalemai.errors import ConfigError
 from scalemai.measure import longest_axial_diameter_mm
 from scalemai.synthesis.files import Request, synthesize_case
 from scalemai.synthesis.spec import LesionSpec
-
-from ...cli.hosts import SPACING_MM, inside, scalemai, synthesize, write, write_case
 
 TWELVE = {
     "adrenal_gland": "adrenal_gland_left", "bone": "vertebrae_L3", "breast": "breast_left",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from .made import join, make_study
 httpx = pytest.importorskip("httpx")
 running = pytest.importorskip("scalemai.annotation.server.running")
 
-CHROMIUM = Path("/usr/bin/chromium")
 WRITE = {"X-ScaleMAI": "1"}
 
 
@@ -55,14 +54,24 @@ def served(study: Study, *names: str) -> Iterator[tuple[str, list[str]]]:
         engine.dispose()
 
 
-def enter(url: str, link: str) -> Any:
-    """A client that came in by the link."""
-    client = httpx.Client(base_url=url, headers={"Origin": url, **WRITE}, follow_redirects=True)
-    assert client.get(link).status_code == 200
-    return client
+@pytest.fixture
+def enter() -> Iterator[Callable[[str, str], Any]]:
+    """Call it with address and link for a client that came in by the link."""
+    with ExitStack() as stack:
+
+        def come_in(url: str, link: str) -> Any:
+            headers = {"Origin": url, **WRITE}
+            client = httpx.Client(base_url=url, headers=headers, follow_redirects=True)
+            stack.enter_context(client)
+            assert client.get(link).status_code == 200
+            return client
+
+        yield come_in
 
 
-def test_nothing_but_what_is_asked_is_sent_and_nothing_tells(tmp_path: Path) -> None:
+def test_nothing_but_what_is_asked_is_sent_and_nothing_tells(
+    tmp_path: Path, enter: Callable[[str, str], Any]
+) -> None:
     built, key = make_study(tmp_path, 6)
     with served(built.study, "Ann", "Bob") as (url, links):
         assert httpx.get(f"{url}/api/turing/next").status_code == 401
@@ -96,7 +105,9 @@ def test_nothing_but_what_is_asked_is_sent_and_nothing_tells(tmp_path: Path) -> 
     assert len(open_key(key, built.study)) == 12
 
 
-def test_real_and_synthetic_items_take_as_long_to_send(tmp_path: Path) -> None:
+def test_real_and_synthetic_items_take_as_long_to_send(
+    tmp_path: Path, enter: Callable[[str, str], Any]
+) -> None:
     built, key = make_study(tmp_path, 12, crop_mm=96.0, repeat_share=0.0)
     sealed = open_key(key, built.study)
     took: dict[str, list[float]] = {"real": [], "synthetic": []}
@@ -119,18 +130,6 @@ def test_real_and_synthetic_items_take_as_long_to_send(tmp_path: Path) -> None:
     assert abs(real - synthetic) <= 2 * (spread[2] - spread[0])
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"there is no {CHROMIUM}")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
-        yield opened
-        opened.close()
-
-
 @contextmanager
 def page_of(browser: Any, link: str) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -150,11 +149,11 @@ def expect(locator: Any) -> Any:
 
 
 def test_a_reader_answers_all_by_keys_alone_and_is_told_nothing(
-    tmp_path: Path, browser: Any
+    tmp_path: Path, chromium: Any
 ) -> None:
     built, _ = make_study(tmp_path, 3, crop_mm=60.0, repeat_share=0.34, repeat_distance=2)
     study = built.study
-    with served(study, "Ann") as (_, (link,)), page_of(browser, link) as page:
+    with served(study, "Ann") as (_, (link,)), page_of(chromium, link) as page:
         total = 8
         for number in range(total):
             expect(page.locator("#where")).to_have_text(f"{number + 1} of {total}")
@@ -184,10 +183,10 @@ def test_a_reader_answers_all_by_keys_alone_and_is_told_nothing(
 
 
 def test_two_lesions_stand_side_by_side_and_a_pause_hides_them(
-    tmp_path: Path, browser: Any
+    tmp_path: Path, chromium: Any
 ) -> None:
     built, _ = make_study(tmp_path, 2, crop_mm=60.0, repeat_share=0.0, task="2afc")
-    with served(built.study, "Ann") as (_, (link,)), page_of(browser, link) as page:
+    with served(built.study, "Ann") as (_, (link,)), page_of(chromium, link) as page:
         expect(page.locator("#question")).to_have_text("Liver lesions: which one is real?")
         expect(page.locator("canvas:visible")).to_have_count(6)
         drawn = page.locator("canvas").first.screenshot()
@@ -217,10 +216,10 @@ def test_two_lesions_stand_side_by_side_and_a_pause_hides_them(
 
 
 def test_an_answer_given_offline_is_sent_when_the_network_is_back(
-    tmp_path: Path, browser: Any
+    tmp_path: Path, chromium: Any
 ) -> None:
     built, _ = make_study(tmp_path, 2, crop_mm=60.0, repeat_share=0.0)
-    with served(built.study, "Ann") as (_, (link,)), page_of(browser, link) as page:
+    with served(built.study, "Ann") as (_, (link,)), page_of(chromium, link) as page:
         expect(page.locator("#where")).to_have_text("1 of 4")
         page.context.set_offline(True)
         page.keyboard.press("r")

@@ -22,7 +22,12 @@ from scalemai.errors import OutputError, ScaleMAIError
 
 __all__ = ["make_app"]
 
-PAGES = {"/": "review.html", "/browse": "browse.html", "/login": "login.html"}
+PAGES = {
+    "/": "review.html",
+    "/browse": "browse.html",
+    "/login": "login.html",
+    "/progress": "progress.html",
+}
 """Address and file of each page."""
 
 PARTS = (entering.router, reading.router, assisting.router, browsing.router)
