@@ -147,7 +147,7 @@ def test_lesions_of_twelve_organs_are_paired_and_numbers_do_not_tell(tmp_path: P
     host = write_phantom_case(tmp_path / "hosts", 0, 9, preset="small")
     specs = tuple(LesionSpec(organ=name, diameter_mm=(9.0, 13.0)) for name in TWELVE)
     (plain,) = open_cases(host)
-    grown = synthesize_case(plain, tmp_path / "grown", Request(specs, counts=((1, 1),) * 12))
+    grown = synthesize_case(plain, tmp_path / "grown", Request(specs=specs, counts=((1, 1),) * 12))
     cases: dict[tuple[Kind, str], Case] = {}
     found: list[Candidate] = []
     for kind, place in (("real", folder), ("synthetic", grown)):

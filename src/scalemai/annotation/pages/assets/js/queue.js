@@ -56,14 +56,20 @@ export class Queue {
   }
 
   async claim() {
-    // What is decided but not yet acknowledged is still ours, and must not come again.
+    // What is decided but not yet acknowledged is still ours, and must not come again. A read may
+    // be decided while the outbox is looked at, so what was held before that counts, too.
+    const before = this.ids();
     const leaving = await this.outbox.reads();
-    const holding = [...new Set([...leaving, ...this.all().map(({ read }) => read.read_id)])];
+    const holding = [...new Set([...before, ...leaving, ...this.ids()])];
     const count = AHEAD + (this.current ? 0 : 1) - this.held.length;
     if (count <= 0) return;
     const { reads, waiting } = await post("/api/claims", { count, holding });
     this.waiting = waiting;
     for (const read of reads) this.held.push(new Entry(read));
+  }
+
+  ids() {
+    return this.all().map(({ read }) => read.read_id);
   }
 
   all() {
