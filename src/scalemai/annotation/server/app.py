@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from scalemai.annotation.facts import read_protocol
 from scalemai.annotation.refusals import ConflictError, LeaseLostError, StaleRevisionError
 from scalemai.annotation.reviews import Review
-from scalemai.annotation.server import assisting, browsing, entering, reading
+from scalemai.annotation.server import assisting, browsing, entering, managing, reading
 from scalemai.annotation.server.security import Gate, Security
 from scalemai.annotation.server.state import Room, current_reader
 from scalemai.errors import OutputError, ScaleMAIError
@@ -30,7 +30,13 @@ PAGES = {
 }
 """Address and file of each page."""
 
-PARTS = (entering.router, reading.router, assisting.router, browsing.router)
+PARTS = (
+    entering.router,
+    reading.router,
+    assisting.router,
+    browsing.router,
+    managing.router,
+)
 """What a review answers."""
 
 
