@@ -128,7 +128,10 @@ def _case(connection: Connection, case_key: str) -> Row[Any]:
 
 
 def _findings(connection: Connection, case: Row[Any], reader: Reader) -> list[dict[str, Any]]:
-    """Findings, with the reader's own decisions: those of others would unblind him."""
+    """Findings, with the reader's own decisions: those of others would unblind him.
+
+    Of a finding that is shown again, his own is hidden too until he has read it again.
+    """
     query = select(findings).where(
         findings.c.case_key == case.case_key,
         findings.c.state != "void",
@@ -136,6 +139,17 @@ def _findings(connection: Connection, case: Row[Any], reader: Reader) -> list[di
     )
     if case.arm == Arm.MANUAL:
         query = query.where(findings.c.added_by == reader.reader_id)
+    repeat = findings.alias("repeat")
+    again = {
+        row.repeats
+        for row in connection.execute(
+            select(repeat.c.repeats).where(
+                repeat.c.case_key == case.case_key,
+                repeat.c.repeats.isnot(None),
+                repeat.c.state == "pending",
+            )
+        )
+    }
     mine = (reads.c.reader_id == reader.reader_id) & (reads.c.state == ReadState.DONE)
     own = {
         row.finding_id: row.outcome
@@ -151,7 +165,7 @@ def _findings(connection: Connection, case: Row[Any], reader: Reader) -> list[di
             "structure": row.structure,
             "box": json.loads(row.box),
             "diameter_mm": json.loads(row.measures).get("diameter_mm"),
-            "mine": own.get(row.finding_id),
+            "mine": None if row.finding_id in again else own.get(row.finding_id),
         }
         for row in connection.execute(query.order_by(findings.c.rank, findings.c.finding_id))
     ]
